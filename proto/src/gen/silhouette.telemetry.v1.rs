@@ -121,6 +121,12 @@ pub struct Request {
     pub headers: ::prost::alloc::vec::Vec<Header>,
     #[prost(message, optional, tag = "5")]
     pub body: ::core::option::Option<Body>,
+    /// headers left out because the shim's bounds on a head were reached
+    #[prost(uint32, tag = "6")]
+    pub headers_dropped: u32,
+    /// `path` or `query` is only the beginning
+    #[prost(bool, tag = "7")]
+    pub target_truncated: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Response {
@@ -130,6 +136,9 @@ pub struct Response {
     pub headers: ::prost::alloc::vec::Vec<Header>,
     #[prost(message, optional, tag = "3")]
     pub body: ::core::option::Option<Body>,
+    /// as in Request
+    #[prost(uint32, tag = "4")]
+    pub headers_dropped: u32,
 }
 /// In the order of the message; a name occurs as often as it did there.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -143,16 +152,18 @@ pub struct Header {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Body {
-    /// de-chunked; content codings (gzip) as they passed the shim
+    /// De-chunked. `content-encoding` among the headers of the same message says how it is coded. A shim that redacts has
+    /// to undo the coding first; it then sends the plain bytes here and leaves that header out.
     #[prost(bytes = "bytes", tag = "1")]
     pub data: ::prost::bytes::Bytes,
-    /// bytes that passed, whether kept or not
+    /// bytes that passed, coded as they were, whether kept or not; need not relate to `data`
     #[prost(uint64, tag = "2")]
     pub original_size: u64,
     /// `data` is only the beginning
     #[prost(bool, tag = "3")]
     pub truncated: bool,
-    /// Why `data` is empty although bytes passed: "content_type", "disabled", "unavailable".
+    /// Why `data` is empty although bytes passed: "content_type", "content_coding" (coded in a way the shim cannot undo,
+    /// so that it cannot redact it), "disabled", "unavailable".
     #[prost(string, tag = "4")]
     pub omitted: ::prost::alloc::string::String,
     /// values in `data` were replaced by placeholders of the same class
