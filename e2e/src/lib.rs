@@ -1,1 +1,24 @@
-//! To be written.
+//! What the tests that cross parts stand on: a real nginx with the built module, a real collector, a collector that
+//! records, an origin that answers oddly on demand, a bookshop to try things on, and clients that play with it.
+//!
+//! In: binaries that are built already (see [`artifacts`]). Out: running processes on loopback, free ports, that are gone
+//! when their handle is dropped. Everything here is blocking, so that a test is a plain `#[test]`; what needs a runtime
+//! brings its own thread.
+//!
+//! Never reaches beyond 127.0.0.1, never ends a process that it did not start, never replaces the system under test by
+//! something simpler.
+
+pub mod artifacts;
+pub mod collector;
+pub mod curl;
+pub mod nginx;
+pub mod origin;
+pub mod process;
+pub mod recording;
+pub mod tls;
+
+pub use collector::Collector;
+pub use curl::{Answer, curl};
+pub use nginx::Nginx;
+pub use origin::Origin;
+pub use recording::Recording;

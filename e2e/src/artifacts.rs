@@ -1,0 +1,49 @@
+//! Where the things under test were built: next to the running test or binary, in the same profile.
+//!
+//! In: the path of the running executable. Out: paths of the collector, the module and the small programs, or an error
+//! that says how to build what is missing. Never builds anything, never falls back to something that is installed.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+/// File name of nginx's dynamic module.
+pub const MODULE: &str = "libngx_http_silhouette_module.so";
+/// File name of the collector.
+pub const COLLECTOR: &str = "silhouette-collector";
+
+/// The profile's directory, e.g. `target/debug`.
+pub fn directory() -> Result<PathBuf> {
+    let exe = std::env::current_exe().context("path of the running program")?;
+    let mut dir = exe.parent().context("directory of the running program")?;
+    if dir.ends_with("deps") || dir.ends_with("examples") {
+        dir = dir.parent().context("directory above deps/")?;
+    }
+    Ok(dir.to_owned())
+}
+
+/// A file that cargo built beside the running program.
+///
+/// # Errors
+/// When it is not there, with the command that builds it.
+pub fn built(name: &str) -> Result<PathBuf> {
+    let path = directory()?.join(name);
+    if !path.exists() {
+        bail!(
+            "{} is not built: run `cargo xtask test`, which builds everything once, or \
+             `cargo build -p silhouette-collector -p silhouette-nginx -p silhouette-e2e`",
+            path.display()
+        );
+    }
+    Ok(path)
+}
+
+/// nginx's dynamic module.
+pub fn module() -> Result<PathBuf> {
+    built(MODULE)
+}
+
+/// The collector's binary.
+pub fn collector() -> Result<PathBuf> {
+    built(COLLECTOR)
+}

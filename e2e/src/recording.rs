@@ -1,0 +1,388 @@
+//! A telemetry server that keeps what shims send, decoded, and misbehaves on demand.
+//!
+//! In: gRPC `TelemetryService` on a loopback port. Out: exchanges and batches to look at. Used where a test needs to see
+//! the wire; whether the collector understands it is tested with the collector.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
+use silhouette_proto::telemetry::v1::telemetry_service_server::{
+    TelemetryService, TelemetryServiceServer,
+};
+use silhouette_proto::telemetry::v1::{Exchange, ExportRequest, ExportResponse};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::tls::Identity;
+
+/// How the server answers from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Behaviour {
+    /// Records and acknowledges.
+    #[default]
+    Accept,
+    /// Records, waits this long, acknowledges.
+    Slow(Duration),
+    /// Records, acknowledges nothing.
+    NeverAcknowledge,
+    /// Refuses every call: `UNAUTHENTICATED`.
+    Unauthenticated,
+    /// Refuses every call: `UNAVAILABLE`.
+    Unavailable,
+    /// Refuses the batch for good: `INVALID_ARGUMENT`.
+    InvalidArgument,
+    /// Takes the connection and answers with bytes that are no HTTP. Applies to new connections.
+    Garbage,
+    /// Takes the connection and never says a word. Applies to new connections.
+    Silent,
+    /// Takes the connection and closes it at once. Applies to new connections.
+    Close,
+    /// Acknowledges with this hint to wait.
+    RetryAfter(Duration),
+}
+
+/// The running server.
+#[derive(Debug)]
+pub struct Recording {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    behaviour: Behaviour,
+    /// First reception of each `(instance, sequence)`, in order.
+    batches: Vec<ExportRequest>,
+    seen: HashMap<(Vec<u8>, u64), u32>,
+    received: u64,
+    connections: u64,
+    streams: u64,
+    authorization: Vec<String>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Recording {
+    /// Plain HTTP/2 on a free loopback port.
+    pub fn start() -> Result<Recording> {
+        Self::serve(None)
+    }
+
+    /// The same behind TLS.
+    pub fn start_tls(identity: &Identity) -> Result<Recording> {
+        Self::serve(Some(identity))
+    }
+
+    fn serve(identity: Option<&Identity>) -> Result<Recording> {
+        let acceptor = identity
+            .map(Identity::server_config)
+            .transpose()?
+            .map(tokio_rustls::TlsAcceptor::from);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared::default());
+        runtime.spawn(accept(listener, acceptor, shared.clone()));
+        Ok(Recording {
+            address,
+            shared,
+            runtime: Some(runtime),
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// For `silhouette_collector`, plain.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// For `silhouette_collector`, TLS.
+    pub fn tls_url(&self) -> String {
+        format!("https://localhost:{}", self.address.port())
+    }
+
+    /// Changes how it answers from now on.
+    pub fn behave(&self, behaviour: Behaviour) {
+        self.shared.lock().behaviour = behaviour;
+    }
+
+    /// Every exchange received, each batch once, in order of arrival.
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.shared
+            .lock()
+            .batches
+            .iter()
+            .flat_map(|batch| batch.exchanges.iter().cloned())
+            .collect()
+    }
+
+    /// Every batch, each once, in order of arrival.
+    pub fn batches(&self) -> Vec<ExportRequest> {
+        self.shared.lock().batches.clone()
+    }
+
+    /// Exchanges received, resent ones counted again.
+    pub fn received_with_resends(&self) -> u64 {
+        self.shared.lock().received
+    }
+
+    /// Connections taken so far.
+    pub fn connections(&self) -> u64 {
+        self.shared.lock().connections
+    }
+
+    /// Calls of `Stream` so far, refused ones included.
+    pub fn streams(&self) -> u64 {
+        self.shared.lock().streams
+    }
+
+    /// Values of `authorization` seen at the start of each call.
+    pub fn authorizations(&self) -> Vec<String> {
+        self.shared.lock().authorization.clone()
+    }
+
+    /// Forgets what it has recorded (not the connections).
+    pub fn clear(&self) {
+        let mut state = self.shared.lock();
+        state.batches.clear();
+        state.seen.clear();
+        state.received = 0;
+    }
+
+    /// Waits until at least `count` exchanges are there, and returns them all.
+    ///
+    /// # Errors
+    /// After `timeout`, with what came instead.
+    pub fn wait_for(&self, count: usize, timeout: Duration) -> Result<Vec<Exchange>> {
+        let begin = Instant::now();
+        let mut state = self.shared.lock();
+        loop {
+            let have: usize = state
+                .batches
+                .iter()
+                .map(|batch| batch.exchanges.len())
+                .sum();
+            if have >= count {
+                return Ok(state
+                    .batches
+                    .iter()
+                    .flat_map(|batch| batch.exchanges.iter().cloned())
+                    .collect());
+            }
+            let Some(left) = timeout.checked_sub(begin.elapsed()) else {
+                let paths: Vec<String> = state
+                    .batches
+                    .iter()
+                    .flat_map(|batch| &batch.exchanges)
+                    .filter_map(|e| e.request.as_ref())
+                    .map(|r| format!("{} {}", r.method, String::from_utf8_lossy(&r.path)))
+                    .take(50)
+                    .collect();
+                bail!("{have} of {count} exchanges after {timeout:?}: {paths:?}");
+            };
+            state = self
+                .shared
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    acceptor: Option<tokio_rustls::TlsAcceptor>,
+    shared: Arc<Shared>,
+) {
+    while let Ok((mut socket, _)) = listener.accept().await {
+        let behaviour = {
+            let mut state = shared.lock();
+            state.connections += 1;
+            state.behaviour.clone()
+        };
+        let (shared, acceptor) = (shared.clone(), acceptor.clone());
+        tokio::spawn(async move {
+            match behaviour {
+                Behaviour::Garbage => {
+                    let _ = socket
+                        .write_all(b"\x00\xff\x13 this is no HTTP \x80\x80\r\n\r\n")
+                        .await;
+                    let _ = socket.shutdown().await;
+                }
+                Behaviour::Silent => {
+                    // Held open until the test is over.
+                    std::future::pending::<()>().await;
+                }
+                Behaviour::Close => {}
+                _ => match acceptor {
+                    Some(acceptor) => {
+                        if let Ok(stream) = acceptor.accept(socket).await {
+                            connection(TokioIo::new(stream), shared).await;
+                        }
+                    }
+                    None => connection(TokioIo::new(socket), shared).await,
+                },
+            }
+        });
+    }
+}
+
+async fn connection<S>(io: TokioIo<S>, shared: Arc<Shared>)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let service =
+        TelemetryServiceServer::new(Keeper { shared }).max_decoding_message_size(64 << 20);
+    let service = TowerToHyperService::new(service);
+    let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+    let _ = builder.serve_connection(io, service).await;
+}
+
+struct Keeper {
+    shared: Arc<Shared>,
+}
+
+impl Keeper {
+    fn admit<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let mut state = self.shared.lock();
+        if let Some(value) = request.metadata().get("authorization") {
+            state
+                .authorization
+                .push(String::from_utf8_lossy(value.as_bytes()).into_owned());
+        }
+        refusal(&state.behaviour).map_or(Ok(()), Err)
+    }
+
+    /// Keeps the batch; the acknowledgement, if there shall be one.
+    async fn take(shared: &Shared, batch: ExportRequest) -> Result<Option<ExportResponse>, Status> {
+        let mut answer = ExportResponse {
+            acknowledged_sequence: batch.sequence,
+            ..Default::default()
+        };
+        let behaviour = {
+            let mut state = shared.lock();
+            if let Some(status) = refusal(&state.behaviour) {
+                return Err(status);
+            }
+            state.received += batch.exchanges.len() as u64;
+            let instance = batch
+                .shim
+                .as_ref()
+                .map(|shim| shim.instance.to_vec())
+                .unwrap_or_default();
+            let times = state.seen.entry((instance, batch.sequence)).or_insert(0);
+            *times += 1;
+            if *times == 1 {
+                state.batches.push(batch);
+            }
+            state.behaviour.clone()
+        };
+        shared.changed.notify_all();
+        match behaviour {
+            Behaviour::NeverAcknowledge => return Ok(None),
+            Behaviour::Slow(time) => tokio::time::sleep(time).await,
+            Behaviour::RetryAfter(time) => {
+                answer.retry_after_ms = u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
+            }
+            _ => {}
+        }
+        Ok(Some(answer))
+    }
+}
+
+fn refusal(behaviour: &Behaviour) -> Option<Status> {
+    match behaviour {
+        Behaviour::Unauthenticated => Some(Status::unauthenticated("token is not known")),
+        Behaviour::Unavailable => Some(Status::unavailable("come back later")),
+        Behaviour::InvalidArgument => {
+            Some(Status::invalid_argument("this batch is not understood"))
+        }
+        _ => None,
+    }
+}
+
+type Responses = Pin<Box<dyn tokio_stream::Stream<Item = Result<ExportResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl TelemetryService for Keeper {
+    async fn export(
+        &self,
+        request: Request<ExportRequest>,
+    ) -> Result<Response<ExportResponse>, Status> {
+        self.admit(&request)?;
+        match Self::take(&self.shared, request.into_inner()).await? {
+            Some(answer) => Ok(Response::new(answer)),
+            None => {
+                std::future::pending::<Infallible>().await;
+                unreachable!("pending never ends")
+            }
+        }
+    }
+
+    type StreamStream = Responses;
+
+    async fn stream(
+        &self,
+        request: Request<Streaming<ExportRequest>>,
+    ) -> Result<Response<Responses>, Status> {
+        self.shared.lock().streams += 1;
+        self.admit(&request)?;
+        let mut batches = request.into_inner();
+        let (answers, receiver) = mpsc::channel(64);
+        let shared = self.shared.clone();
+        tokio::spawn(async move {
+            while let Ok(Some(batch)) = batches.message().await {
+                match Self::take(&shared, batch).await {
+                    Ok(Some(answer)) => {
+                        if answers.send(Ok(answer)).await.is_err() {
+                            break;
+                        }
+                    }
+                    Ok(None) => {}
+                    Err(status) => {
+                        let _ = answers.send(Err(status)).await;
+                        break;
+                    }
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}

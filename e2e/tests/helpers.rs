@@ -1,0 +1,126 @@
+//! The helpers themselves, so that a fault in them is not taken for one in what they test.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use silhouette_e2e::recording::Behaviour;
+use silhouette_e2e::tls::Authority;
+use silhouette_e2e::{Nginx, Origin, Recording, curl};
+use silhouette_proto::telemetry::v1::telemetry_service_client::TelemetryServiceClient;
+use silhouette_proto::telemetry::v1::{Exchange, ExportRequest, Shim};
+
+fn proxy_to(origin: &Origin) -> impl FnOnce(&silhouette_e2e::nginx::Layout) -> String + use<> {
+    let target = origin.url("");
+    move |layout| {
+        format!(
+            "server {{ listen 127.0.0.1:{}; location / {{ proxy_pass {target}; }} }}",
+            layout.port
+        )
+    }
+}
+
+#[test]
+fn nginx_starts_reloads_and_quits() -> Result<()> {
+    let origin = Origin::start()?;
+    let mut nginx = Nginx::start_without_module(2, proxy_to(&origin))?;
+    let answer = curl([nginx.url("/json?size=1024")])?;
+    assert_eq!(answer.status, 200, "{}", answer.error);
+    assert!(
+        (900..1100).contains(&answer.body.len()),
+        "{} bytes",
+        answer.body.len()
+    );
+    let before = nginx.worker_pids();
+    nginx.reload()?;
+    assert!(nginx.worker_pids().iter().all(|pid| !before.contains(pid)));
+    assert_eq!(curl([nginx.url("/status/404")])?.status, 404);
+    nginx.quit()?;
+    assert_eq!(
+        curl([nginx.url("/json")])?.exit,
+        7,
+        "refused once it is gone"
+    );
+    Ok(())
+}
+
+#[test]
+fn origin_answers_oddly() -> Result<()> {
+    let origin = Origin::start()?;
+    let reset = curl([origin.url("/reset")])?;
+    assert_eq!((reset.status, reset.exit, reset.body.len()), (200, 18, 500));
+    assert_eq!(curl([format!("http://{}/", origin.hangup())])?.exit, 52);
+    assert_eq!(
+        curl(["-r", "0-9", &origin.url("/range")])?.body,
+        b"abcdefghij"
+    );
+    assert_eq!(
+        curl(["-H", "If-None-Match: \"v1\"", &origin.url("/etag")])?.status,
+        304
+    );
+    let endless = curl(["--max-time", "1", &origin.url("/sse")])?;
+    assert_eq!(endless.exit, 28);
+    assert!(endless.text().contains("data: {\"n\":3}"));
+    assert_eq!(
+        curl(["--compressed", &origin.url("/gzip")])?.json()?["by"],
+        "origin"
+    );
+    assert_eq!(
+        curl(["-d", "x=1", &origin.url("/echo/a?b=c")])?.json()?["body"],
+        "x=1"
+    );
+    assert!(origin.requests() >= 6);
+    Ok(())
+}
+
+#[test]
+fn recording_keeps_each_batch_once_and_misbehaves_on_demand() -> Result<()> {
+    let recording = Recording::start()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let mut client = TelemetryServiceClient::new(
+            tonic::transport::Endpoint::new(recording.url())?
+                .connect()
+                .await?,
+        );
+        let batch = ExportRequest {
+            shim: Some(Shim {
+                instance: vec![7; 16].into(),
+                ..Default::default()
+            }),
+            sequence: 1,
+            exchanges: vec![Exchange::default(), Exchange::default()],
+            ..Default::default()
+        };
+        for _ in 0..2 {
+            let answer = client.export(batch.clone()).await?.into_inner();
+            assert_eq!(answer.acknowledged_sequence, 1);
+        }
+        recording.behave(Behaviour::Unauthenticated);
+        let refused = client.export(batch).await.expect_err("refused");
+        assert_eq!(refused.code(), tonic::Code::Unauthenticated);
+        anyhow::Ok(())
+    })?;
+    assert_eq!(recording.wait_for(2, Duration::from_secs(5))?.len(), 2);
+    assert_eq!(recording.received_with_resends(), 4);
+    Ok(())
+}
+
+#[test]
+fn certificates_are_good_expired_or_of_another_authority() -> Result<()> {
+    let (authority, other) = (Authority::new()?, Authority::new()?);
+    let good = Recording::start_tls(&authority.server()?)?;
+    let expired = Recording::start_tls(&authority.expired_server()?)?;
+    let ca = authority.ca_file().display().to_string();
+    let url = format!("{}/", good.tls_url());
+    assert_eq!(curl(["--cacert", &ca, &url])?.http_version, "2");
+    assert_eq!(
+        curl(["--cacert", &other.ca_file().display().to_string(), &url])?.exit,
+        60
+    );
+    let answer = curl(["--cacert", &ca, &format!("{}/", expired.tls_url())])?;
+    assert_eq!(answer.exit, 60);
+    assert!(answer.error.contains("expired"), "{}", answer.error);
+    Ok(())
+}
