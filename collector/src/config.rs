@@ -1,0 +1,598 @@
+//! Settings of the service: from a TOML file, the environment (`SILHOUETTE_*`) and flags, later ones winning, into one
+//! validated [`Config`].
+//!
+//! In: [`Settings`] as written. Out: a [`Config`] that the service can run with, or an error that names the setting, the
+//! value and what would be right. Never opens a socket or the data directory; of the files it names it only reads the
+//! configuration itself.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::quantity::{Size, Span};
+
+/// Settings as an operator writes them. The same struct is the flags, the environment and the TOML file, so that a
+/// setting cannot exist in one and be missing in another. Absent means: not set here.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where shims send telemetry: gRPC, gRPC-Web, HTTP/1.1 and HTTP/2 on one port [default: 127.0.0.1:4320]
+    #[arg(long, env = "SILHOUETTE_LISTEN", value_name = "ADDRESS:PORT", value_parser = socket, help_heading = "Listeners")]
+    #[serde(deserialize_with = "de_socket")]
+    pub listen: Option<SocketAddr>,
+
+    /// Where people and Prometheus look: live page, documents, health, metrics [default: 127.0.0.1:4321]
+    #[arg(long, env = "SILHOUETTE_ADMIN_LISTEN", value_name = "ADDRESS:PORT", value_parser = socket, help_heading = "Listeners")]
+    #[serde(deserialize_with = "de_socket")]
+    pub admin_listen: Option<SocketAddr>,
+
+    /// Names, besides localhost and IP addresses, under which the admin listener answers [default: none]
+    #[arg(
+        long,
+        env = "SILHOUETTE_ADMIN_HOSTS",
+        value_name = "NAME,NAME",
+        value_delimiter = ',',
+        help_heading = "Listeners"
+    )]
+    pub admin_hosts: Option<Vec<String>>,
+
+    /// Serve the admin listener over TLS too, with the same certificate [default: false]
+    #[arg(long, env = "SILHOUETTE_ADMIN_TLS", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Listeners")]
+    pub admin_tls: Option<bool>,
+
+    /// Connections open at once, per listener; more are closed at once and counted [default: 1024]
+    #[arg(
+        long,
+        env = "SILHOUETTE_MAX_CONNECTIONS",
+        value_name = "COUNT",
+        help_heading = "Listeners"
+    )]
+    pub max_connections: Option<usize>,
+
+    /// How long a client may take for its TLS handshake and for the head of a request [default: 10s]
+    #[arg(
+        long,
+        env = "SILHOUETTE_HEADER_TIMEOUT",
+        value_name = "SPAN",
+        help_heading = "Listeners"
+    )]
+    pub header_timeout: Option<Span>,
+
+    /// Certificate chain (PEM) of the telemetry port; turns TLS on [default: none]
+    #[arg(
+        long,
+        env = "SILHOUETTE_TLS_CERT",
+        value_name = "FILE",
+        help_heading = "Who may send"
+    )]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Private key (PEM) of that certificate [default: none]
+    #[arg(
+        long,
+        env = "SILHOUETTE_TLS_KEY",
+        value_name = "FILE",
+        help_heading = "Who may send"
+    )]
+    pub tls_key: Option<PathBuf>,
+
+    /// Mutual TLS: only clients with a certificate of these authorities (PEM) may connect [default: none]
+    #[arg(
+        long,
+        env = "SILHOUETTE_TLS_CLIENT_CA",
+        value_name = "FILE",
+        help_heading = "Who may send"
+    )]
+    pub tls_client_ca: Option<PathBuf>,
+
+    /// Accept telemetry and serve documents without a token on addresses that are not loopback [default: false]
+    #[arg(long, env = "SILHOUETTE_ALLOW_ANONYMOUS", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Who may send")]
+    pub allow_anonymous: Option<bool>,
+
+    /// Where the journal, the models and the tokens are kept [default: silhouette-data]
+    #[arg(
+        long,
+        env = "SILHOUETTE_DATA_DIR",
+        value_name = "DIRECTORY",
+        help_heading = "Storage"
+    )]
+    pub data_dir: Option<PathBuf>,
+
+    /// Telemetry kept that is not learnt yet; beyond it shims are told to wait [default: 2g]
+    #[arg(
+        long,
+        env = "SILHOUETTE_JOURNAL_LIMIT",
+        value_name = "SIZE",
+        help_heading = "Storage"
+    )]
+    pub journal_limit: Option<Size>,
+
+    /// Longest time between two checkpoints of the models [default: 30s]
+    #[arg(
+        long,
+        env = "SILHOUETTE_CHECKPOINT_INTERVAL",
+        value_name = "SPAN",
+        help_heading = "Storage"
+    )]
+    pub checkpoint_interval: Option<Span>,
+
+    /// Telemetry after which a checkpoint is made even before that time [default: 64m]
+    #[arg(
+        long,
+        env = "SILHOUETTE_CHECKPOINT_BYTES",
+        value_name = "SIZE",
+        help_heading = "Storage"
+    )]
+    pub checkpoint_bytes: Option<Size>,
+
+    /// Disk space left untouched by the journal, so that a checkpoint still fits [default: 64m, at most a tenth of the disk]
+    #[arg(
+        long,
+        env = "SILHOUETTE_DISK_RESERVE",
+        value_name = "SIZE",
+        help_heading = "Storage"
+    )]
+    pub disk_reserve: Option<Size>,
+
+    /// Largest batch accepted from a shim, after decompression [default: 8m]
+    #[arg(
+        long,
+        env = "SILHOUETTE_MAX_MESSAGE",
+        value_name = "SIZE",
+        help_heading = "Bounds"
+    )]
+    pub max_message: Option<Size>,
+
+    /// Batches held in memory that are not durable yet; beyond it the collector stops reading [default: 64m]
+    #[arg(
+        long,
+        env = "SILHOUETTE_INGEST_BUFFER",
+        value_name = "SIZE",
+        help_heading = "Bounds"
+    )]
+    pub ingest_buffer: Option<Size>,
+
+    /// Durable batches held in memory until they are learnt; beyond it they are read back from the journal [default: 32m]
+    #[arg(
+        long,
+        env = "SILHOUETTE_LEARN_BUFFER",
+        value_name = "SIZE",
+        help_heading = "Bounds"
+    )]
+    pub learn_buffer: Option<Size>,
+
+    /// Largest body after its content coding is undone; the rest is ignored [default: 4m]
+    #[arg(
+        long,
+        env = "SILHOUETTE_MAX_BODY",
+        value_name = "SIZE",
+        help_heading = "Bounds"
+    )]
+    pub max_body: Option<Size>,
+
+    /// Hosts learnt; exchanges of further ones are counted and left out [default: 10000]
+    #[arg(
+        long,
+        env = "SILHOUETTE_MAX_HOSTS",
+        value_name = "COUNT",
+        help_heading = "Bounds"
+    )]
+    pub max_hosts: Option<usize>,
+
+    /// Memory for the model of one host [default: 8m]
+    #[arg(
+        long,
+        env = "SILHOUETTE_HOST_MEMORY",
+        value_name = "SIZE",
+        help_heading = "Bounds"
+    )]
+    pub host_memory: Option<Size>,
+
+    /// Memory for all models together [default: 1g]
+    #[arg(
+        long,
+        env = "SILHOUETTE_MODEL_MEMORY",
+        value_name = "SIZE",
+        help_heading = "Bounds"
+    )]
+    pub model_memory: Option<Size>,
+
+    /// Threads that learn; 0 is one per core [default: 0]
+    #[arg(
+        long,
+        env = "SILHOUETTE_LEARNERS",
+        value_name = "COUNT",
+        help_heading = "Bounds"
+    )]
+    pub learners: Option<usize>,
+
+    /// What is logged to stderr: error, warn, info, debug or trace, or a filter like info,silhouette_collector=debug [default: info]
+    #[arg(
+        long,
+        env = "SILHOUETTE_LOG",
+        value_name = "FILTER",
+        help_heading = "Logging"
+    )]
+    pub log: Option<String>,
+
+    /// How it is logged [default: text]
+    #[arg(
+        long,
+        env = "SILHOUETTE_LOG_FORMAT",
+        value_name = "FORMAT",
+        help_heading = "Logging"
+    )]
+    pub log_format: Option<LogFormat>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Validated settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The telemetry listener.
+    pub listen: SocketAddr,
+    /// The admin listener.
+    pub admin_listen: SocketAddr,
+    /// Host names, lower case, that the admin listener answers to besides `localhost` and addresses.
+    pub admin_hosts: Vec<String>,
+    /// TLS on the admin listener too.
+    pub admin_tls: bool,
+    /// Connections at once, per listener.
+    pub max_connections: usize,
+    /// For the TLS handshake and for a request's head, each.
+    pub header_timeout: Duration,
+    /// TLS of the telemetry listener.
+    pub tls: Option<TlsFiles>,
+    /// No token needed even on addresses that are not loopback.
+    pub allow_anonymous: bool,
+    /// Journal, models, tokens.
+    pub data_dir: PathBuf,
+    /// Bytes of journal kept before shims have to wait.
+    pub journal_limit: u64,
+    /// Longest time between checkpoints.
+    pub checkpoint_interval: Duration,
+    /// Journal bytes after which a checkpoint is made early.
+    pub checkpoint_bytes: u64,
+    /// Bytes of disk the journal leaves free; `None`: 64 MiB, at most a tenth of the file system.
+    pub disk_reserve: Option<u64>,
+    /// Bytes of one batch.
+    pub max_message: usize,
+    /// Bytes of batches in memory before they are durable.
+    pub ingest_buffer: usize,
+    /// Bytes of durable batches in memory before they are learnt.
+    pub learn_buffer: usize,
+    /// Bytes of one body after decoding.
+    pub max_body: usize,
+    /// Hosts at most.
+    pub max_hosts: usize,
+    /// Bytes of one model.
+    pub host_memory: usize,
+    /// Bytes of all models.
+    pub model_memory: usize,
+    /// Learning threads, at least 1.
+    pub learners: usize,
+    /// Log filter.
+    pub log: String,
+    /// Log format.
+    pub log_format: LogFormat,
+}
+
+/// Where the TLS material is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificate chain, PEM.
+    pub cert: PathBuf,
+    /// Private key, PEM.
+    pub key: PathBuf,
+    /// Authorities of client certificates, PEM; `Some` makes a client certificate compulsory.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Why the service cannot run with these settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not what it should be; the message has line, column and what is accepted.
+    #[error("the configuration file {path} is not valid:\n{source}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// A value out of range.
+    #[error("setting `{name}`: {value} is not acceptable; want {want}")]
+    Range {
+        /// The setting's name in the file.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What would be accepted.
+        want: &'static str,
+    },
+    /// A setting needs another one.
+    #[error("setting `{name}` also needs `{needs}`: {why}")]
+    Needs {
+        /// The one given.
+        name: &'static str,
+        /// The one missing.
+        needs: &'static str,
+        /// The reason.
+        why: &'static str,
+    },
+}
+
+/// Reads `ADDRESS:PORT`. Names are refused: a listener that moves with DNS surprises everybody.
+fn socket(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!("`{text}` is not ADDRESS:PORT: want something like 127.0.0.1:4320, 0.0.0.0:4320 or [::]:4320")
+    })
+}
+
+fn de_socket<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(from)?;
+    socket(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+macro_rules! first_of {
+    ($a:ident, $b:ident; $($field:ident),* $(,)?) => { Settings { $($field: $a.$field.or($b.$field)),* } };
+}
+
+impl Settings {
+    /// Reads a TOML file.
+    pub fn from_file(path: &Path) -> Result<Settings, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        toml::from_str(&text).map_err(|source| ConfigError::Parse {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
+    }
+
+    /// What is set here, else what is set in `other`.
+    #[must_use]
+    pub fn or(self, other: Settings) -> Settings {
+        let (a, b) = (self, other);
+        first_of!(a, b;
+            listen, admin_listen, admin_hosts, admin_tls, max_connections, header_timeout, tls_cert, tls_key,
+            tls_client_ca, allow_anonymous, data_dir, journal_limit, checkpoint_interval, checkpoint_bytes,
+            disk_reserve, max_message, ingest_buffer, learn_buffer, max_body, max_hosts, host_memory, model_memory,
+            learners, log, log_format)
+    }
+
+    /// Fills in the defaults and checks every value.
+    pub fn build(self) -> Result<Config, ConfigError> {
+        let tls = match (self.tls_cert, self.tls_key) {
+            (Some(cert), Some(key)) => Some(TlsFiles {
+                cert,
+                key,
+                client_ca: self.tls_client_ca,
+            }),
+            (None, None) => {
+                if self.tls_client_ca.is_some() {
+                    return Err(needs(
+                        "tls_client_ca",
+                        "tls_cert",
+                        "mutual TLS starts with the collector's own certificate",
+                    ));
+                }
+                None
+            }
+            (Some(_), None) => {
+                return Err(needs(
+                    "tls_cert",
+                    "tls_key",
+                    "a certificate is of no use without its private key",
+                ));
+            }
+            (None, Some(_)) => {
+                return Err(needs(
+                    "tls_key",
+                    "tls_cert",
+                    "a private key is of no use without its certificate",
+                ));
+            }
+        };
+        let admin_tls = self.admin_tls.unwrap_or(false);
+        if admin_tls && tls.is_none() {
+            return Err(needs(
+                "admin_tls",
+                "tls_cert",
+                "the admin listener uses the same certificate",
+            ));
+        }
+        let config = Config {
+            listen: self.listen.unwrap_or(([127, 0, 0, 1], 4320).into()),
+            admin_listen: self.admin_listen.unwrap_or(([127, 0, 0, 1], 4321).into()),
+            admin_hosts: self
+                .admin_hosts
+                .unwrap_or_default()
+                .iter()
+                .map(|name| name.trim().to_ascii_lowercase())
+                .filter(|name| !name.is_empty())
+                .collect(),
+            admin_tls,
+            max_connections: count(
+                "max_connections",
+                self.max_connections,
+                1024,
+                1..=1_000_000,
+                "1 to 1000000",
+            )?,
+            header_timeout: span(
+                "header_timeout",
+                self.header_timeout,
+                10_000,
+                100..=600_000,
+                "100ms to 10m",
+            )?,
+            tls,
+            allow_anonymous: self.allow_anonymous.unwrap_or(false),
+            data_dir: self.data_dir.unwrap_or_else(|| "silhouette-data".into()),
+            journal_limit: size(
+                "journal_limit",
+                self.journal_limit,
+                2 << 30,
+                1 << 20..=1 << 50,
+                "at least 1m",
+            )?,
+            checkpoint_interval: span(
+                "checkpoint_interval",
+                self.checkpoint_interval,
+                30_000,
+                100..=3_600_000,
+                "100ms to 1h",
+            )?,
+            checkpoint_bytes: size(
+                "checkpoint_bytes",
+                self.checkpoint_bytes,
+                64 << 20,
+                64 << 10..=1 << 40,
+                "at least 64k",
+            )?,
+            disk_reserve: self.disk_reserve.map(|size| size.0),
+            max_message: size(
+                "max_message",
+                self.max_message,
+                8 << 20,
+                4 << 10..=256 << 20,
+                "4k to 256m",
+            )? as usize,
+            ingest_buffer: size(
+                "ingest_buffer",
+                self.ingest_buffer,
+                64 << 20,
+                4 << 10..=1 << 36,
+                "4k to 64g, and at least max_message",
+            )? as usize,
+            learn_buffer: size(
+                "learn_buffer",
+                self.learn_buffer,
+                32 << 20,
+                0..=1 << 36,
+                "at most 64g",
+            )? as usize,
+            max_body: size(
+                "max_body",
+                self.max_body,
+                4 << 20,
+                1 << 10..=1 << 30,
+                "1k to 1g",
+            )? as usize,
+            max_hosts: count(
+                "max_hosts",
+                self.max_hosts,
+                10_000,
+                1..=10_000_000,
+                "1 to 10000000",
+            )?,
+            host_memory: size(
+                "host_memory",
+                self.host_memory,
+                8 << 20,
+                64 << 10..=1 << 34,
+                "64k to 16g",
+            )? as usize,
+            model_memory: size(
+                "model_memory",
+                self.model_memory,
+                1 << 30,
+                1 << 20..=1 << 40,
+                "1m to 1024g",
+            )? as usize,
+            learners: match count("learners", self.learners, 0, 0..=1024, "0 to 1024")? {
+                0 => std::thread::available_parallelism().map_or(1, usize::from),
+                n => n,
+            },
+            log: self.log.unwrap_or_else(|| "info".into()),
+            log_format: self.log_format.unwrap_or_default(),
+        };
+        if config.ingest_buffer < config.max_message {
+            return Err(ConfigError::Range {
+                name: "ingest_buffer",
+                value: Size(config.ingest_buffer as u64).to_string(),
+                want: "at least max_message, or no batch of that size would ever fit",
+            });
+        }
+        Ok(config)
+    }
+}
+
+fn needs(name: &'static str, needs: &'static str, why: &'static str) -> ConfigError {
+    ConfigError::Needs { name, needs, why }
+}
+
+fn count(
+    name: &'static str,
+    given: Option<usize>,
+    default: usize,
+    range: std::ops::RangeInclusive<usize>,
+    want: &'static str,
+) -> Result<usize, ConfigError> {
+    let value = given.unwrap_or(default);
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(ConfigError::Range {
+        name,
+        value: value.to_string(),
+        want,
+    })
+}
+
+fn size(
+    name: &'static str,
+    given: Option<Size>,
+    default: u64,
+    range: std::ops::RangeInclusive<u64>,
+    want: &'static str,
+) -> Result<u64, ConfigError> {
+    let value = given.map_or(default, |size| size.0);
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(ConfigError::Range {
+        name,
+        value: Size(value).to_string(),
+        want,
+    })
+}
+
+fn span(
+    name: &'static str,
+    given: Option<Span>,
+    default: u64,
+    millis: std::ops::RangeInclusive<u128>,
+    want: &'static str,
+) -> Result<Duration, ConfigError> {
+    let value = given.map_or(Duration::from_millis(default), |span| span.0);
+    if millis.contains(&value.as_millis()) {
+        return Ok(value);
+    }
+    Err(ConfigError::Range {
+        name,
+        value: Span(value).to_string(),
+        want,
+    })
+}
