@@ -1,1 +1,25 @@
-//! To be written.
+//! Observed HTTP exchanges → a bounded model → an OpenAPI document.
+//!
+//! In: [`Observation`]s of one host, in any order, from any number of shims. Out: [`Model::document`], an OpenAPI 3.0.3 or
+//! 3.1.0 document of the operations that were really called, and [`Model::summary`]. Models of the same host merge.
+//!
+//! It never does I/O, never reads a clock or a random number, never keeps more than its [`Limits`] allow, and never lets a
+//! value out of the traffic into a document unless it is a constant path word or a member of a closed vocabulary.
+//! Nothing here panics on what a client or a server sent.
+//!
+//! A path is decided late: the model keeps what was seen, and only the emission of a document decides which segments are
+//! parameters. See "Reconstruction" in ARCHITECTURE.md.
+
+#![forbid(unsafe_code)]
+
+mod document;
+mod host;
+mod model;
+mod noise;
+mod observation;
+
+pub use document::{Document, DocumentOptions, OpenApi, OperationSummary};
+pub use host::{HostError, HostName};
+pub use model::{Limits, Model, ModelError, Outcome, Summary};
+pub use noise::Noise;
+pub use observation::{Body, Message, Observation};

@@ -1,0 +1,87 @@
+//! The emitted OpenAPI document: in, a finished JSON tree; out, text. It never changes what it holds.
+
+use serde_json::Value;
+
+/// Which OpenAPI version a document is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OpenApi {
+    /// OpenAPI 3.0.3.
+    V30,
+    /// OpenAPI 3.1.0 (JSON Schema 2020-12).
+    #[default]
+    V31,
+}
+
+/// How to emit a document.
+#[derive(Clone, Debug)]
+pub struct DocumentOptions {
+    /// The version to write. Default 3.1.0.
+    pub openapi: OpenApi,
+    /// How many operations make a document worth passing on, see [`Document::is_sufficient`]. Default 3.
+    pub min_operations: usize,
+}
+
+impl Default for DocumentOptions {
+    fn default() -> Self {
+        DocumentOptions {
+            openapi: OpenApi::V31,
+            min_operations: 3,
+        }
+    }
+}
+
+/// One operation of a document, for tables and pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperationSummary {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// The path template, e.g. `/books/{bookId}`.
+    pub path: String,
+    /// The document's `operationId`.
+    pub operation_id: String,
+    /// How often it was called, errors included.
+    pub calls: u64,
+    /// How many of the calls were answered with 400 or above.
+    pub errors: u64,
+    /// Start of the first call, Unix milliseconds.
+    pub first_seen: u64,
+    /// Start of the last call, Unix milliseconds.
+    pub last_seen: u64,
+    /// The status codes seen, ascending.
+    pub statuses: Vec<u16>,
+}
+
+/// An OpenAPI document.
+#[derive(Clone, Debug)]
+pub struct Document {
+    pub(crate) root: Value,
+    pub(crate) operations: Vec<OperationSummary>,
+    pub(crate) sufficient: bool,
+}
+
+impl Document {
+    /// The document as indented JSON with a final line feed; keys in a stable order.
+    pub fn to_json(&self) -> String {
+        format!("{:#}\n", self.root)
+    }
+
+    /// The document as YAML 1.2, same keys in the same order.
+    pub fn to_yaml(&self) -> String {
+        serde_saphyr::to_string(&self.root).unwrap_or_default()
+    }
+
+    /// The operations, sorted by path, then method.
+    pub fn operations(&self) -> &[OperationSummary] {
+        &self.operations
+    }
+
+    /// Whether it has at least [`DocumentOptions::min_operations`] operations.
+    pub fn is_sufficient(&self) -> bool {
+        self.sufficient
+    }
+
+    /// The document as a JSON tree.
+    pub fn as_value(&self) -> &Value {
+        &self.root
+    }
+}
