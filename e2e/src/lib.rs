@@ -9,10 +9,12 @@
 //! something simpler.
 
 pub mod artifacts;
+pub mod bookshop;
 pub mod collector;
 pub mod curl;
 pub mod nginx;
 pub mod origin;
+pub mod play;
 pub mod process;
 pub mod recording;
 pub mod tls;
