@@ -21,6 +21,8 @@ pub const MAX_CODINGS: usize = 4;
 /// The largest zstd window accepted, as RFC 9659 asks of every decoder of the content coding.
 const ZSTD_WINDOW: u64 = 8 << 20;
 
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
 /// A body without its content codings.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Decoded<'a> {
@@ -268,11 +270,13 @@ fn unzstd(body: &[u8], out: &mut Vec<u8>, limit: usize) -> End {
             }
             continue;
         }
+        let frame = rest;
         let mut decoder = FrameDecoder::new();
         decoder.set_max_window_size(ZSTD_WINDOW);
         if decoder.init(&mut rest).is_err() {
             // A frame's header has at most 18 bytes: less than that may be the beginning of a good one.
-            let cut = body.len() < 18 && body.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
+            let head = frame.get(..ZSTD_MAGIC.len()).unwrap_or(frame);
+            let cut = frame.len() < 18 && ZSTD_MAGIC.starts_with(head);
             return if cut {
                 End::Early
             } else {

@@ -7,5 +7,9 @@
 pub mod cli;
 pub mod config;
 pub mod decode;
+pub mod har;
 pub mod learn;
 pub mod quantity;
+pub mod envelope;
+pub mod journal;
+pub mod windows;

@@ -140,8 +140,11 @@ fn every_cut_and_every_flipped_bit_is_survived() {
     ] {
         for end in 1..body.len() {
             let decoded = decode(&body[..end], coding, false, 1 << 16);
-            assert!(!decoded.complete);
-            assert!(TEXT.starts_with(&decoded.bytes), "{coding} cut at {end}");
+            assert!(!decoded.complete, "{coding} cut at {end}");
+            assert!(
+                TEXT.starts_with(&decoded.bytes),
+                "{coding} cut at {end}: {decoded:?}"
+            );
         }
         for bit in 0..body.len() * 8 {
             let mut flipped = body.clone();
