@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use silhouette_e2e::play::{Play, play};
+use silhouette_e2e::{bookshop, curl};
 
 /// Plays varied clients against the bookshop: people who browse, log in, order, review, upload and err, browsers that load
 /// pages and send preflights, and scanners that probe. Exits 1 when a request got no complete response.
@@ -36,6 +37,10 @@ struct Args {
     /// The same seed makes the same people do the same things.
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
+    /// Then compare the document that the collector at this admin address has with what the bookshop has; exit 1 if it is
+    /// not exactly that.
+    #[arg(long, value_name = "URL")]
+    compare: Option<String>,
 }
 
 fn main() -> Result<()> {
@@ -59,8 +64,8 @@ fn main() -> Result<()> {
             }
         });
         let what = Play {
-            base: args.base,
-            host: args.host,
+            base: args.base.clone(),
+            host: args.host.clone(),
             people: args.people,
             rate: (args.rate > 0).then_some(args.rate),
             requests: args.requests.unwrap_or(u64::MAX),
@@ -88,7 +93,56 @@ fn main() -> Result<()> {
             summary.reasons.join("; ")
         );
     }
+    if let Some(admin) = &args.compare {
+        let authority = args
+            .base
+            .split_once("://")
+            .map_or(args.base.as_str(), |(_, rest)| rest);
+        let host = args
+            .host
+            .as_deref()
+            .unwrap_or(authority.trim_end_matches('/'));
+        return compare(&format!(
+            "{}/v1/hosts/{host}/openapi.json",
+            admin.trim_end_matches('/')
+        ));
+    }
     Ok(())
+}
+
+/// Learning goes on for a moment after the last response: asks until the document is right, at most 30 s.
+fn compare(url: &str) -> Result<()> {
+    let begin = Instant::now();
+    let mut before = None;
+    loop {
+        let answer = curl([url])?;
+        let differences = match answer.status {
+            200 => bookshop::differences(&answer.json()?),
+            status => vec![format!(
+                "GET {url}: {status} {} {}",
+                answer.error,
+                answer.text()
+            )],
+        };
+        if differences.is_empty() {
+            println!(
+                "The document has exactly the bookshop's {} operations: {url}",
+                bookshop::OPERATIONS.len()
+            );
+            return Ok(());
+        }
+        // Nothing changes any more, or not soon enough.
+        if begin.elapsed() > Duration::from_secs(30)
+            || (begin.elapsed() > Duration::from_secs(10) && before.as_ref() == Some(&differences))
+        {
+            bail!(
+                "the document is not what the bookshop has:\n  {}\nIt is at {url}",
+                differences.join("\n  ")
+            );
+        }
+        before = Some(differences);
+        std::thread::sleep(Duration::from_millis(500));
+    }
 }
 
 /// What shows how far it is: a bar on a terminal, a line every ten seconds elsewhere.

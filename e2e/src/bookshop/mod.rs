@@ -12,6 +12,7 @@ mod catalogue;
 mod orders;
 mod shop;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,7 +22,10 @@ use axum::http::{HeaderName, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use serde_json::Value;
 use tokio::net::TcpListener;
+
+use crate::collector::{anonymous, operations_of};
 
 use answers::Problem;
 use shop::Shop;
@@ -56,6 +60,23 @@ pub const OPERATIONS: &[(&str, &str)] = &[
 pub const CUSTOMER: (&str, &str) = ("ada@example.com", "correct horse battery staple");
 /// See [`CUSTOMER`].
 pub const STAFF: (&str, &str) = ("grace@bookshop.example", "hunter2 but longer");
+
+/// What a document says that is not so, and what it does not say: nothing when it has exactly the bookshop's operations.
+/// Parameters are compared by position, not by name.
+pub fn differences(document: &Value) -> Vec<String> {
+    let expected: BTreeSet<String> = OPERATIONS
+        .iter()
+        .map(|(method, template)| format!("{method} {}", anonymous(template)))
+        .collect();
+    let found = operations_of(document);
+    let missing = expected
+        .difference(&found)
+        .map(|operation| format!("missing:    {operation}"));
+    let surplus = found
+        .difference(&expected)
+        .map(|operation| format!("unexpected: {operation}"));
+    missing.chain(surplus).collect()
+}
 
 #[derive(Clone)]
 struct App(Arc<Mutex<Shop>>);
@@ -165,6 +186,30 @@ async fn cors(request: Request, next: Next) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn differences_are_named_both_ways() {
+        let mut paths = serde_json::Map::new();
+        for (method, template) in OPERATIONS {
+            let path = template.replace("{isbn}", "{bookId}");
+            paths.entry(path).or_insert_with(|| serde_json::json!({}))[method.to_lowercase()] =
+                Value::Null;
+        }
+        assert_eq!(
+            differences(&serde_json::json!({ "paths": paths })),
+            Vec::<String>::new()
+        );
+        paths.remove("/api/v1/me");
+        paths.insert("/wp-login.php".to_owned(), serde_json::json!({ "get": {} }));
+        let found = differences(&serde_json::json!({ "paths": paths }));
+        assert_eq!(
+            found,
+            [
+                "missing:    GET /api/v1/me",
+                "unexpected: GET /wp-login.php"
+            ]
+        );
+    }
 
     /// Every operation of the list is routed: it is answered by something other than 404 "nothing here" or 405.
     #[test]

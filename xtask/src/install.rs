@@ -1,0 +1,305 @@
+//! What must be on the machine: Debian packages, nginx's configured headers, Rust targets, pinned tools under `target/`.
+//!
+//! In: the machine as it is. Out: the machine with what was missing, each thing said with its reason. Nothing is done when
+//! nothing is missing; each step leaves a stamp of what it made. An nginx that was not here before is installed without
+//! being started; one that was here is left as it is.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{command, workspace};
+
+/// A Debian package, a path that shows it is here (in whatever way it came), and why it is needed.
+struct Package(&'static str, &'static str, &'static str);
+
+const FOR_UP: &[Package] = &[
+    Package("nginx", "/usr/sbin/nginx", "the gateway"),
+    Package(
+        "nginx-dev",
+        "/usr/share/nginx/src/conf_flags",
+        "nginx's headers, to build the module",
+    ),
+    Package(
+        "libclang-dev",
+        "/usr/lib/llvm-*/lib/libclang*.so",
+        "bindgen reads nginx's headers with it",
+    ),
+    Package(
+        "build-essential",
+        "/usr/bin/make",
+        "a linker and a C compiler",
+    ),
+    Package(
+        "curl",
+        "/usr/bin/curl",
+        "asks whether what was started answers",
+    ),
+];
+
+const FOR_TEST: &[Package] = &[
+    Package(
+        "chromium",
+        "/usr/bin/chromium",
+        "the live page is tested in a browser",
+    ),
+    Package(
+        "nodejs",
+        "/usr/bin/node",
+        "runs WebAssembly and the OpenAPI linter",
+    ),
+    Package("npm", "/usr/bin/npm", "fetches the OpenAPI linter"),
+    Package(
+        "python3-venv",
+        "/usr/lib/python3*/ensurepip/__init__.py",
+        "the OpenAPI validator, and an origin nobody here wrote",
+    ),
+];
+
+const FOR_BENCH: &[Package] = &[Package("wrk", "/usr/bin/wrk", "makes the load")];
+
+/// Python tools, pinned.
+const PYTHON: &[&str] = &[
+    "openapi-spec-validator==0.9.0",
+    "httpbin==0.10.4",
+    "gunicorn==27.0.1",
+];
+
+/// npm tools, pinned. Redocly's 1.x is the newest line that runs on Debian 12's Node.js 18.
+const NODE: &[&str] = &["@redocly/cli@1.34.5"];
+
+/// What `up` needs.
+pub(crate) fn for_up() -> Result<()> {
+    packages(FOR_UP)?;
+    nginx_headers()
+}
+
+/// What `bench` needs.
+pub(crate) fn for_bench() -> Result<()> {
+    for_up()?;
+    packages(FOR_BENCH)
+}
+
+/// What `test` needs.
+pub(crate) fn everything() -> Result<()> {
+    for_up()?;
+    packages(FOR_TEST)?;
+    rust()?;
+    python()?;
+    node()
+}
+
+fn here(pattern: &str) -> bool {
+    // The shell expands the pattern; nothing in it comes from outside this file.
+    Command::new("sh")
+        .args([
+            "-c",
+            &format!("for f in {pattern}; do [ -e \"$f\" ] && exit 0; done; exit 1"),
+        ])
+        .status()
+        .is_ok_and(|s| s.success())
+}
+
+fn packages(needed: &[Package]) -> Result<()> {
+    let missing: Vec<&Package> = needed.iter().filter(|package| !here(package.1)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("Installing Debian packages that are missing:");
+    for Package(name, _, why) in &missing {
+        println!("  {name:<16} {why}");
+    }
+    let names: Vec<&str> = missing.iter().map(|package| package.0).collect();
+    if !Path::new("/usr/bin/apt-get").exists() {
+        bail!(
+            "there is no apt-get here; install {} in this system's way",
+            names.join(", ")
+        );
+    }
+    let by_hand = format!(
+        "or run it by hand: apt-get install --no-install-recommends {}",
+        names.join(" ")
+    );
+    let as_root = privilege().with_context(|| by_hand.clone())?;
+    let new_nginx =
+        names.contains(&"nginx") || (names.contains(&"nginx-dev") && !here("/usr/sbin/nginx"));
+    let _quiet = new_nginx.then(|| NoStart::begin(&as_root)).transpose()?;
+    command::run(root_command(&as_root, "apt-get").args(["update", "-q"]))
+        .context(by_hand.clone())?;
+    let mut install = root_command(&as_root, "apt-get");
+    install
+        .args(["install", "-y", "-q", "--no-install-recommends"])
+        .args(&names);
+    command::run(&mut install).context(by_hand)?;
+    if new_nginx && here("/run/systemd/system") {
+        // Nobody asked for a web server that comes up with the machine.
+        println!(
+            "nginx was not here before: it is not started, and not at the next boot (`systemctl enable nginx` would)."
+        );
+        command::run(root_command(&as_root, "systemctl").args(["disable", "--quiet", "nginx"]))?;
+    }
+    Ok(())
+}
+
+/// How to become root: nothing, or sudo.
+fn privilege() -> Result<Option<&'static str>> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(None);
+    }
+    if here("/usr/bin/sudo") {
+        return Ok(Some("sudo"));
+    }
+    bail!("installing packages needs root, and there is no sudo here: run this as root")
+}
+
+fn root_command(as_root: &Option<&str>, name: &str) -> Command {
+    let mut command = match as_root {
+        Some(sudo) => {
+            let mut command = Command::new(sudo);
+            command.args(["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", name]);
+            command
+        }
+        None => Command::new(name),
+    };
+    // A package's script then does not start its service (invoke-rc.d(8)).
+    command
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("RUNLEVEL", "1");
+    command
+}
+
+/// While this lives, packages do not start services (`policy-rc.d`, exit 101), unless the machine has a policy of its own.
+struct NoStart<'a> {
+    as_root: &'a Option<&'static str>,
+}
+
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+impl<'a> NoStart<'a> {
+    fn begin(as_root: &'a Option<&'static str>) -> Result<Option<NoStart<'a>>> {
+        if Path::new(POLICY).exists() {
+            return Ok(None);
+        }
+        let script = format!("printf '#!/bin/sh\\nexit 101\\n' > {POLICY} && chmod 755 {POLICY}");
+        command::run(root_command(as_root, "sh").args(["-c", &script]))?;
+        Ok(Some(NoStart { as_root }))
+    }
+}
+
+impl Drop for NoStart<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = command::run(root_command(self.as_root, "rm").args(["-f", POLICY])) {
+            eprintln!("{POLICY} is left behind, remove it by hand: {error:#}");
+        }
+    }
+}
+
+/// Runs `make` unless `stamp` says that exactly `what` was made before; `what` is everything the result depends on.
+fn stamped(stamp: &Path, what: &str, make: impl FnOnce() -> Result<()>) -> Result<()> {
+    if std::fs::read_to_string(stamp).is_ok_and(|before| before == what) {
+        return Ok(());
+    }
+    if stamp.exists() {
+        std::fs::remove_file(stamp).with_context(|| format!("removing {}", stamp.display()))?;
+    }
+    make()?;
+    if let Some(dir) = stamp.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    std::fs::write(stamp, what).with_context(|| format!("writing {}", stamp.display()))
+}
+
+/// Debian's nginx-dev has headers and `configure` but no configured headers: configure once with the distribution's flags.
+fn nginx_headers() -> Result<()> {
+    let version = command::output(command::program("dpkg-query").args([
+        "-W",
+        "-f",
+        "${Version}",
+        "nginx-dev",
+    ]))
+    .context("which nginx-dev is this? The module must be built against the nginx that loads it")?;
+    let objs = workspace::nginx_objs();
+    let stamp = objs.join("configured-for");
+    stamped(
+        &stamp,
+        &format!("nginx-dev {version} in {}\n", objs.display()),
+        || {
+            println!(
+                "Configuring nginx's headers ({version}) into {}",
+                objs.display()
+            );
+            std::fs::create_dir_all(&objs)?;
+            let script = ". ./conf_flags && ./configure \"${NGX_CONF_FLAGS[@]}\" --builddir=\"$0\"";
+            let mut configure = Command::new("bash");
+            configure
+                .current_dir("/usr/share/nginx/src")
+                .args(["-c", script])
+                .arg(&objs);
+            command::output(&mut configure).map(drop)
+        },
+    )
+}
+
+const WASM: [&str; 2] = ["wasm32-wasip1", "wasm32-unknown-unknown"];
+
+fn rust() -> Result<()> {
+    let sysroot = command::output(command::program("rustc").args(["--print", "sysroot"]))?;
+    let rustlib = Path::new(sysroot.trim()).join("lib/rustlib");
+    let missing: Vec<&str> = WASM
+        .into_iter()
+        .filter(|target| !rustlib.join(target).exists())
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("Adding Rust targets: {}", missing.join(", "));
+    command::run(command::program("rustup").args(["target", "add"]).args(&missing))
+        .context("the shims' core runs on WebAssembly too; without rustup, install these targets in this system's way")
+}
+
+fn python() -> Result<()> {
+    let venv = workspace::tools().join("python");
+    stamped(&venv.join("installed"), &PYTHON.join("\n"), || {
+        println!(
+            "Installing Python tools into {}: {}",
+            venv.display(),
+            PYTHON.join(", ")
+        );
+        command::output(
+            command::program("/usr/bin/python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(&venv),
+        )?;
+        let mut pip = command::program(venv.join("bin/pip"));
+        command::output(
+            pip.args(["install", "--quiet", "--disable-pip-version-check"])
+                .args(PYTHON),
+        )
+        .map(drop)
+    })
+}
+
+fn node() -> Result<()> {
+    let dir = workspace::tools().join("node");
+    stamped(&dir.join("installed"), &NODE.join("\n"), || {
+        println!(
+            "Installing npm tools into {}: {}",
+            dir.display(),
+            NODE.join(", ")
+        );
+        std::fs::create_dir_all(&dir)?;
+        let mut npm = command::program("npm");
+        npm.args([
+            "install",
+            "--silent",
+            "--no-fund",
+            "--no-audit",
+            "--no-save",
+            "--prefix",
+        ])
+        .arg(&dir)
+        .args(NODE);
+        command::output(&mut npm).map(drop)
+    })
+}

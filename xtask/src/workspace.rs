@@ -1,0 +1,35 @@
+//! Where things are in the checkout.
+//!
+//! In: nothing but the place this crate was compiled in and `CARGO_TARGET_DIR`. Out: paths.
+
+use std::path::{Path, PathBuf};
+
+/// The checkout.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map_or_else(|| PathBuf::from("."), Path::to_owned)
+}
+
+/// Where cargo builds to.
+pub(crate) fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => root().join(dir),
+        None => root().join("target"),
+    }
+}
+
+/// Where a profile's programs lie: `target/debug`, `target/release`.
+pub(crate) fn built(profile: &str) -> PathBuf {
+    target().join(if profile == "dev" { "debug" } else { profile })
+}
+
+/// nginx's configured headers; `.cargo/config.toml` names the same directory.
+pub(crate) fn nginx_objs() -> PathBuf {
+    root().join("target/nginx-objs")
+}
+
+/// Tools from other registries, pinned: Python's and npm's.
+pub(crate) fn tools() -> PathBuf {
+    root().join("target/tools")
+}
