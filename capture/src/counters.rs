@@ -47,6 +47,8 @@ reasons! {
         ExcludedStatus = "excluded_status",
         /// `sample_rate` left it out.
         SampledOut = "sampled_out",
+        /// The gateway could not read the request: there is no method or no target to record.
+        Malformed = "malformed",
     }
 }
 
