@@ -12,6 +12,7 @@ pub mod artifacts;
 pub mod bookshop;
 pub mod collector;
 pub mod curl;
+pub mod flood;
 pub mod nginx;
 pub mod origin;
 pub mod play;
@@ -21,6 +22,7 @@ pub mod tls;
 
 pub use collector::Collector;
 pub use curl::{Answer, curl};
+pub use flood::flood;
 pub use nginx::Nginx;
 pub use origin::Origin;
 pub use recording::Recording;

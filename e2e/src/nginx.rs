@@ -142,6 +142,27 @@ impl Nginx {
         process::children(self.pid(), "worker process")
     }
 
+    /// What the module has counted, summed over the workers: the JSON of `silhouette_status`, which [`capturing`] serves.
+    pub fn counters(&self) -> Result<Counters> {
+        Ok(Counters(
+            crate::curl::get_ok(&self.url("/silhouette-status"))?.json()?,
+        ))
+    }
+
+    /// Waits until the module holds nothing any more: all that was captured is acknowledged, or dropped and counted.
+    pub fn drained(&self, timeout: Duration) -> Result<Counters> {
+        let mut last = self.counters()?;
+        process::wait_until("the module's queue is empty", timeout, || {
+            self.counters().is_ok_and(|counters| {
+                last = counters;
+                last.get("queued") == 0
+                    && last.get("captured") == last.get("acknowledged") + last.dropped()
+            })
+        })
+        .with_context(|| format!("{:?}", last.0))?;
+        Ok(last)
+    }
+
     /// Everything in the error log so far.
     pub fn error_log(&self) -> String {
         std::fs::read_to_string(self.layout.dir.join("error.log")).unwrap_or_default()
@@ -219,6 +240,38 @@ impl Drop for Nginx {
             tail.iter().rev().for_each(|line| eprintln!("  {line}"));
         }
     }
+}
+
+/// The module's counters.
+#[derive(Debug, Clone)]
+pub struct Counters(pub serde_json::Value);
+
+impl Counters {
+    /// A total or gauge: `captured`, `sent`, `acknowledged`, `queued`, `queue_bytes`, `faults`.
+    pub fn get(&self, name: &str) -> u64 {
+        self.0[name].as_u64().unwrap_or(0)
+    }
+
+    /// Dropped, over all reasons.
+    pub fn dropped(&self) -> u64 {
+        let reasons = self.0["dropped"].as_object().into_iter().flatten();
+        reasons.filter_map(|(_, count)| count.as_u64()).sum()
+    }
+}
+
+/// The text of an `http` block that captures everything and sends it to `collector`, proxies `/` to `origin` and shows the
+/// counters at `/silhouette-status`. `more` stands at http level.
+pub fn capturing(layout: &Layout, collector: &str, origin: &str, more: &str) -> String {
+    format!(
+        "silhouette on; silhouette_collector {collector};\n{more}\n\
+         upstream origin {{ server {}; keepalive 64; }}\n\
+         server {{ listen 127.0.0.1:{};\n\
+         location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection \"\"; \
+         proxy_set_header Host $http_host; }}\n\
+         location = /silhouette-status {{ silhouette off; access_log off; silhouette_status; }} }}",
+        origin.trim_start_matches("http://"),
+        layout.port
+    )
 }
 
 fn program() -> &'static str {
