@@ -91,6 +91,9 @@ impl Body {
                 return Some(omitted("content_type"));
             }
             data = out;
+            // A placeholder may be longer than its value. Nothing secret is left that a cut could lay open.
+            truncated |= data.len() > self.cap;
+            data.truncate(self.cap);
         }
         Some(Finished {
             data,

@@ -231,8 +231,15 @@ impl Recorder {
 
 /// At most `most` bytes of a text, cut at a character.
 fn bounded(text: &str, most: usize) -> &str {
-    text.get(..text.floor_char_boundary(most))
-        .unwrap_or_default()
+    // A character takes at most four bytes, so one of these is between two.
+    let ends = (0..4).map(|back| most.saturating_sub(back));
+    match text.len() <= most {
+        true => text,
+        false => ends
+            .filter_map(|end| text.get(..end))
+            .next()
+            .unwrap_or_default(),
+    }
 }
 
 fn put_address(out: &mut Vec<u8>, field: u32, address: Option<SocketAddr>) {

@@ -75,10 +75,8 @@ pub(crate) fn has_named_value(names: &Names, text: &[u8], cut: bool) -> bool {
             // The usual end of a JSON name, first because it decides about speed.
             [name @ .., b'"'] if !name.ends_with(b"\\") => name,
             _ => {
-                if after.starts_with(b"://") || after.starts_with(b":\\/") {
-                    if userinfo(after, cut).is_some() {
-                        return true;
-                    }
+                if is_url(after) && userinfo(after, cut).is_some() {
+                    return true;
                 }
                 let mut name = before.trim_ascii_end();
                 while let [rest @ .., b'"' | b'\'' | b'\\' | b']'] = name {
@@ -99,6 +97,11 @@ pub(crate) fn has_named_value(names: &Names, text: &[u8], cut: bool) -> bool {
         }
     }
     false
+}
+
+/// Whether the colon `text` begins with is that of `https://`, or of `https:\/\/` in JSON.
+fn is_url(text: &[u8]) -> bool {
+    text.starts_with(b"://") || text.starts_with(b":\\/")
 }
 
 /// The range of `user:password` in `://user:password@host…`, which `text` begins with (or with `:\/\/`).
@@ -184,14 +187,13 @@ impl Scan<'_> {
                 b'"' => self.string(edits, at),
                 b':' => {
                     let after = self.rest(text, at);
-                    if after.starts_with(b"://") || after.starts_with(b":\\/") {
-                        if let Some(range) = userinfo(after, self.cut && self.end == text.len()) {
-                            edits.replace(at + range.start, at + range.end, |_, out| {
-                                out.extend_from_slice(placeholder::USERINFO);
-                            });
-                            at += range.end;
-                            continue;
-                        }
+                    let cut = self.cut && self.end == text.len();
+                    if let Some(range) = userinfo(after, cut).filter(|_| is_url(after)) {
+                        edits.replace(at + range.start, at + range.end, |_, out| {
+                            out.extend_from_slice(placeholder::USERINFO);
+                        });
+                        at += range.end;
+                        continue;
                     }
                     at + 1
                 }
@@ -262,9 +264,8 @@ impl Scan<'_> {
         };
         let cut = self.cut && end == edits.input().len();
         let escaped = memchr(b'\\', content).is_some();
-        if !has_named_value(self.names, content, cut)
-            && !(escaped && memmem::find(content, b"\\u").is_some())
-        {
+        let hidden = escaped && memmem::find(content, b"\\u").is_some();
+        if !hidden && !has_named_value(self.names, content, cut) {
             return;
         }
         if self.depth >= DEEPEST {
