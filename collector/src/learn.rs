@@ -9,6 +9,7 @@ mod output;
 mod report;
 mod source;
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
@@ -57,12 +58,12 @@ pub struct Args {
 }
 
 const HELP: &str = "\
-With several hosts, `--output openapi.json` holds the host with the most exchanges, and every other host is written
-beside it as openapi.HOST.json. What belongs to no API (pages, assets, preflights, scanners' probes) is counted and
-left out; so are hosts without a single operation.
+With several hosts, `--output openapi.json` holds the host with the most exchanges, and every
+other host is written beside it as openapi.HOST.json. What belongs to no API (pages, assets,
+preflights, scanners' probes) is counted and left out; so are hosts without a single operation.
 
-Exit code: 0 when every document is written, 1 when a recording is broken or nothing was learnt. Without --keep-going
-a broken recording writes no document at all.
+Exit code: 0 when every document is written, 1 when a recording is broken or nothing was learnt.
+Without --keep-going a broken recording writes no document at all.
 
 Examples:
   silhouette-collector learn traffic.har --output openapi.yaml
@@ -262,11 +263,12 @@ fn documents<'a>(fold: &'a Fold, options: &DocumentOptions) -> Vec<Learnt<'a>> {
             document: counts.model.document(host, options),
         });
     }
-    learnt.sort_by_key(|host| {
+    learnt.sort_by_key(|learnt| {
+        let calls = report::calls(&learnt.document);
         (
-            !host.document.is_sufficient(),
-            std::cmp::Reverse(report::calls(&host.document)),
-            host.host,
+            !learnt.document.is_sufficient(),
+            Reverse((calls, learnt.counts.exchanges)),
+            learnt.host,
         )
     });
     learnt

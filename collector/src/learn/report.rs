@@ -41,7 +41,7 @@ pub(super) fn print(fold: &Fold, learnt: &[Learnt<'_>], places: &[Place]) {
             Cell::new(host.host),
             Cell::new(operations).set_alignment(CellAlignment::Right),
             Cell::new(host.counts.exchanges).set_alignment(CellAlignment::Right),
-            Cell::new(reasons(&left_out(host))),
+            Cell::new(reasons(&left_out(host), "\n")),
             Cell::new(document),
         ]);
     }
@@ -64,7 +64,7 @@ pub(super) fn print(fold: &Fold, learnt: &[Learnt<'_>], places: &[Place]) {
             .collect();
         line.push_str(&format!(
             "; no exchange to learn from: {}",
-            reasons(&left_out)
+            reasons(&left_out, ", ")
         ));
     }
     let unread = learnt
@@ -114,7 +114,7 @@ pub(super) fn why_nothing(fold: &Fold, learnt: &[Learnt<'_>], args: &Args) -> St
     format!(
         "none of the {} entries is an API call ({})",
         fold.entries,
-        reasons(&all)
+        reasons(&all, ", ")
     )
 }
 
@@ -134,11 +134,11 @@ fn left_out(host: &Learnt<'_>) -> BTreeMap<&'static str, u64> {
     all
 }
 
-fn reasons(counts: &BTreeMap<&'static str, u64>) -> String {
+fn reasons(counts: &BTreeMap<&'static str, u64>, between: &str) -> String {
     let mut sorted = counts.iter().collect::<Vec<_>>();
     sorted.sort_by_key(|(reason, count)| (std::cmp::Reverse(**count), **reason));
     let words = sorted
         .iter()
         .map(|(reason, count)| format!("{} {count}", reason.replace('_', " ")));
-    words.collect::<Vec<_>>().join(", ")
+    words.collect::<Vec<_>>().join(between)
 }

@@ -79,7 +79,7 @@ impl Source {
         Ok(Self {
             path: Some(path.to_owned()),
             name,
-            size: metadata.is_file().then(|| metadata.len()),
+            size: metadata.is_file().then_some(metadata.len()),
             written: metadata.modified().map_or(0, millis),
         })
     }
