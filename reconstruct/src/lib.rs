@@ -12,11 +12,24 @@
 
 #![forbid(unsafe_code)]
 
+mod body;
+mod bounded;
+mod class;
 mod document;
+mod evidence;
+mod fold;
+mod format;
+mod headers;
 mod host;
+mod json;
+mod likeness;
 mod model;
 mod noise;
 mod observation;
+mod shape;
+mod strings;
+mod tree;
+mod verdict;
 
 pub use document::{Document, DocumentOptions, OpenApi, OperationSummary};
 pub use host::{HostError, HostName};

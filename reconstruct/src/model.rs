@@ -1,16 +1,23 @@
 //! What is known of one host: in, observations and other models; out, a document, a summary, bytes.
+//!
+//! It never grows beyond its limits and never depends on the order in which it learnt.
 
-use crate::document::{Document, DocumentOptions};
+use crate::bounded::{Entry, Seen};
+use crate::document::{self, Document, DocumentOptions};
+use crate::evidence::is_success;
+use crate::fold::{self, Folded};
 use crate::host::HostName;
 use crate::noise::Noise;
 use crate::observation::Observation;
+use crate::tree::{Caps, Method, Node, segments};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Bounds of one host's model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// The ceiling for [`Model::memory_bytes`]. Default 8 MiB; at least 64 KiB is used.
+    /// The ceiling for [`Model::memory_bytes`]. Default 8 MiB; less than 2 MiB counts as 2 MiB.
     pub memory_bytes: usize,
 }
 
@@ -21,6 +28,9 @@ impl Default for Limits {
         }
     }
 }
+
+/// The least ceiling that leaves room for a tree of the deepest paths.
+const LEAST_MEMORY: usize = 2 << 20;
 
 /// What became of an observation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,23 +60,51 @@ pub struct Summary {
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// Nothing there.
-    #[error("the model is empty; expected a version byte and a body")]
-    Empty,
+    #[error("the model has {0} bytes; expected a version byte, a checksum of 8 bytes and a body")]
+    TooShort(usize),
     /// Written by another version.
     #[error("the model has format version {0}; this build reads version {1}")]
     Version(u8, u8),
-    /// Damaged.
+    /// The checksum does not fit.
+    #[error("the model is damaged: its checksum is {found}, expected {expected}")]
+    Checksum {
+        /// Of the bytes there are.
+        found: String,
+        /// As it was written.
+        expected: String,
+    },
+    /// The checksum fits and the body does not.
     #[error("the model is damaged: {0}")]
     Damaged(String),
 }
 
+/// Counts over a whole host.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Counts {
+    pub exchanges: u64,
+    pub left_out: BTreeMap<Noise, u64>,
+    pub seen: Option<(u64, u64)>,
+    pub schemes: BTreeSet<String>,
+}
+
 /// The model of one host.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Model {
     limits: Limits,
-    exchanges: u64,
-    left_out: BTreeMap<Noise, u64>,
-    seen: Option<(u64, u64)>,
+    /// What the trees may charge; computed from the limits.
+    caps: [Caps; 2],
+    state: State,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct State {
+    counts: Counts,
+    /// Paths at which something succeeded.
+    succeeded: Node,
+    /// Everything else: it can add responses to what succeeded, and fill up without harming it.
+    failed: Node,
+    /// Values of identifying members in bodies.
+    identities: Seen,
 }
 
 const FORMAT: u8 = 1;
@@ -74,75 +112,161 @@ const FORMAT: u8 = 1;
 impl Model {
     /// A model that has seen nothing.
     pub fn new(limits: Limits) -> Model {
+        let caps = caps(&limits);
         Model {
             limits,
-            exchanges: 0,
-            left_out: BTreeMap::new(),
-            seen: None,
+            caps,
+            state: State::default(),
         }
     }
 
     /// Folds one observation in.
     pub fn observe(&mut self, o: &Observation<'_>) -> Outcome {
-        self.exchanges += 1;
-        let (first, last) = self.seen.unwrap_or((o.unix_millis, o.unix_millis));
-        self.seen = Some((first.min(o.unix_millis), last.max(o.unix_millis)));
-        match Noise::of(o) {
-            Some(noise) => {
-                *self.left_out.entry(noise).or_default() += 1;
-                Outcome::LeftOut(noise)
-            }
-            None => Outcome::Learnt,
+        let State {
+            counts,
+            succeeded,
+            failed,
+            identities,
+        } = &mut self.state;
+        counts.exchanges += 1;
+        counts.see(o.unix_millis, o.unix_millis);
+        let noise = Noise::of(o);
+        let Some(method) = Method::parse(o.method).filter(|_| noise.is_none()) else {
+            let noise = noise.unwrap_or(Noise::Method);
+            *counts.left_out.entry(noise).or_default() += 1;
+            return Outcome::LeftOut(noise);
+        };
+        if matches!(o.scheme, "http" | "https" | "ws" | "wss") && !counts.schemes.contains(o.scheme)
+        {
+            counts.schemes.insert(o.scheme.to_owned());
         }
+        let path = segments(o.path);
+        let status = [b'0' + (o.status / 100) as u8];
+        let good = o.status == 101 || std::str::from_utf8(&status).is_ok_and(is_success);
+        let (tree, caps) = if good {
+            (succeeded, &self.caps[0])
+        } else {
+            (failed, &self.caps[1])
+        };
+        tree.learn(method, &path, 0, caps, o, identities);
+        Outcome::Learnt
     }
 
     /// Folds another model of the same host in. The smaller limits hold from then on.
     pub fn merge(&mut self, other: Model) {
-        self.exchanges += other.exchanges;
-        for (noise, count) in other.left_out {
-            *self.left_out.entry(noise).or_default() += count;
+        if other.limits.memory_bytes < self.limits.memory_bytes {
+            self.limits = other.limits;
+            self.caps = caps(&self.limits);
         }
+        let (mine, theirs) = (&mut self.state, other.state);
+        mine.counts.merge(theirs.counts);
+        mine.succeeded.merge(theirs.succeeded);
+        mine.failed.merge(theirs.failed);
+        mine.identities.merge(theirs.identities);
     }
 
     /// Emits the document. A pure function of the model, the host and the options.
     pub fn document(&self, host: &HostName, options: &DocumentOptions) -> Document {
-        let root = serde_json::json!({"openapi": "3.1.0", "info": {"title": host.as_str(), "version": "1"}, "paths": {}});
-        Document {
-            root,
-            operations: Vec::new(),
-            sufficient: options.min_operations == 0,
-        }
+        document::emit(&self.folded(), &self.state.counts, host, options)
     }
 
-    /// Counts. Counting operations folds the tree, as emission does.
+    fn folded(&self) -> Folded {
+        fold::fold(
+            &self.state.succeeded,
+            &self.state.failed,
+            &self.state.identities,
+        )
+    }
+
+    /// Counts. Counting the operations decides about every path, as emitting a document does: not for every exchange.
     pub fn summary(&self) -> Summary {
+        let counts = &self.state.counts;
         Summary {
-            exchanges: self.exchanges,
-            left_out: self.left_out.clone(),
-            first_seen: self.seen.map(|s| s.0),
-            last_seen: self.seen.map(|s| s.1),
-            operations: 0,
+            exchanges: counts.exchanges,
+            left_out: counts.left_out.clone(),
+            first_seen: counts.seen.map(|s| s.0),
+            last_seen: counts.seen.map(|s| s.1),
+            operations: self.folded().operations(),
         }
     }
 
-    /// An upper estimate of the memory held.
+    /// The memory held, by walking it: bytes of values, capacities and texts, without the allocator's overhead.
     pub fn memory_bytes(&self) -> usize {
-        std::mem::size_of::<Model>()
+        size_of::<Model>()
+            + self.state.succeeded.heap()
+            + self.state.failed.heap()
+            + self.state.identities.heap()
     }
 
-    /// The model as bytes, led by a format version.
+    /// The model as bytes: a format version, a checksum, the state.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = vec![FORMAT];
-        out.extend(postcard::to_stdvec(self).unwrap_or_default());
+        let body = postcard::to_stdvec(&(&self.limits, &self.state)).unwrap_or_default();
+        let mut out = Vec::with_capacity(body.len() + 9);
+        out.push(FORMAT);
+        out.extend_from_slice(&checksum(&body));
+        out.extend_from_slice(&body);
         out
     }
 
-    /// Reads what [`Model::to_bytes`] wrote.
+    /// Reads what [`Model::to_bytes`] wrote. Damaged bytes are refused by their checksum before anything is built.
     pub fn from_bytes(bytes: &[u8]) -> Result<Model, ModelError> {
-        let (version, body) = bytes.split_first().ok_or(ModelError::Empty)?;
-        if *version != FORMAT {
-            return Err(ModelError::Version(*version, FORMAT));
+        let (Some(&version), Some(expected), Some(body)) =
+            (bytes.first(), bytes.get(1..9), bytes.get(9..))
+        else {
+            return Err(ModelError::TooShort(bytes.len()));
+        };
+        if version != FORMAT {
+            return Err(ModelError::Version(version, FORMAT));
         }
-        postcard::from_bytes(body).map_err(|e| ModelError::Damaged(e.to_string()))
+        let found = checksum(body);
+        if found != expected {
+            return Err(ModelError::Checksum {
+                found: hex(&found),
+                expected: hex(expected),
+            });
+        }
+        let (limits, state): (Limits, State) =
+            postcard::from_bytes(body).map_err(|e| ModelError::Damaged(e.to_string()))?;
+        Ok(Model {
+            caps: caps(&limits),
+            limits,
+            state,
+        })
+    }
+}
+
+/// Charges are rough and lists grow by doubling, so the trees get half of the ceiling between them.
+fn caps(limits: &Limits) -> [Caps; 2] {
+    let half = (limits.memory_bytes.max(LEAST_MEMORY) / 2).min(1 << 30) as u32;
+    [Caps::new(half / 10 * 6), Caps::new(half / 10 * 4)]
+}
+
+fn checksum(body: &[u8]) -> [u8; 8] {
+    let mut out = [0; 8];
+    for (to, from) in out.iter_mut().zip(Sha256::digest(body)) {
+        *to = from;
+    }
+    out
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+impl Counts {
+    fn see(&mut self, first: u64, last: u64) {
+        let seen = self.seen.get_or_insert((first, last));
+        *seen = (seen.0.min(first), seen.1.max(last));
+    }
+
+    fn merge(&mut self, other: Counts) {
+        self.exchanges += other.exchanges;
+        for (noise, n) in other.left_out {
+            *self.left_out.entry(noise).or_default() += n;
+        }
+        if let Some((first, last)) = other.seen {
+            self.see(first, last);
+        }
+        self.schemes.extend(other.schemes);
     }
 }

@@ -1,4 +1,15 @@
-//! The emitted OpenAPI document: in, a finished JSON tree; out, text. It never changes what it holds.
+//! The OpenAPI document: in, folded templates and counts; out, a document as JSON or YAML.
+//!
+//! Emission is a pure function; it never changes a model and never writes a value of the traffic that is no constant path
+//! word and no member of a closed vocabulary.
+
+mod components;
+mod emit;
+mod names;
+mod schema;
+mod security;
+
+pub(crate) use emit::emit;
 
 use serde_json::Value;
 

@@ -1,0 +1,413 @@
+//! Bodies of one direction by media type.
+//!
+//! In: a message's body and media type. Out: per media type how many there were and the shape of those that can be read:
+//! JSON (and `+json`), NDJSON, URL-encoded and multipart forms. Other bodies are counted by their media type only.
+
+use crate::bounded::{Bound, Entry, Seen, Thinned};
+use crate::format;
+use crate::json;
+use crate::observation::Message;
+use crate::shape::{OPAQUE, Scale, Shape};
+use memchr::memmem;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// Bodies of one direction.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Bodies {
+    /// Messages without a body.
+    pub absent: u64,
+    pub media: Thinned<Content>,
+}
+
+/// Bodies of one media type.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Content {
+    pub count: u64,
+    /// Whole bodies that were not what the media type says.
+    pub malformed: u64,
+    /// The shape of each JSON value, or of the form as an object. Empty for other bodies.
+    pub shape: Shape,
+}
+
+/// How a media type is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Json,
+    /// One JSON value per line.
+    JsonLines,
+    Form,
+    Multipart,
+    /// Characters.
+    Text,
+    /// Octets.
+    Binary,
+}
+
+impl Kind {
+    pub(crate) fn of(media: &str) -> Kind {
+        match media {
+            "application/x-ndjson"
+            | "application/ndjson"
+            | "application/jsonl"
+            | "application/json-seq"
+            | "application/jsonlines" => Kind::JsonLines,
+            "application/json" | "text/json" | "application/x-json" => Kind::Json,
+            "application/x-www-form-urlencoded" => Kind::Form,
+            "application/xml"
+            | "application/javascript"
+            | "application/graphql"
+            | "application/yaml"
+            | "application/x-yaml"
+            | "application/sql" => Kind::Text,
+            m if m.ends_with("+json") => Kind::Json,
+            m if m.starts_with("multipart/") => Kind::Multipart,
+            m if m.starts_with("text/") || m.ends_with("+xml") => Kind::Text,
+            _ => Kind::Binary,
+        }
+    }
+}
+
+fn bound(scale: Scale) -> Bound {
+    if scale > OPAQUE {
+        Bound {
+            charge: 0,
+            entries: 0,
+        }
+    } else {
+        Bound {
+            charge: 160 * 1024 >> scale,
+            entries: 8,
+        }
+    }
+}
+
+impl Bodies {
+    pub(crate) fn learn(&mut self, message: &Message<'_>, scale: Scale, identities: &mut Seen) {
+        if message.body.is_empty() {
+            self.absent += 1;
+            return;
+        }
+        let mut media = message.media_type();
+        if media.is_empty() {
+            media = guess(message.body.bytes).into();
+        }
+        let bound = bound(scale);
+        let slot = self.media.slot(&media, bound);
+        let content = self.media.at(slot);
+        let before = content.charge();
+        content.count += 1;
+        let body = message.body;
+        let mut read = |content: &mut Content| match Kind::of(&media) {
+            Kind::Json => json::learn(
+                &mut content.shape,
+                body.bytes,
+                body.complete,
+                scale,
+                identities,
+            ),
+            Kind::JsonLines => lines(
+                &mut content.shape,
+                body.bytes,
+                body.complete,
+                scale,
+                identities,
+            ),
+            Kind::Form if scale < OPAQUE => {
+                urlencoded(&mut content.shape, body.bytes, body.complete, scale)
+            }
+            Kind::Multipart if scale < OPAQUE => {
+                let boundary = message.text_header("content-type").and_then(boundary);
+                multipart(
+                    &mut content.shape,
+                    body.bytes,
+                    boundary,
+                    body.complete,
+                    scale,
+                    identities,
+                )
+            }
+            _ => json::Read::Json,
+        };
+        if read(content) == json::Read::Malformed {
+            content.malformed += 1;
+        }
+        self.media.settle(slot, before, bound);
+    }
+
+    pub(crate) fn merge(&mut self, other: Bodies) {
+        self.absent += other.absent;
+        self.media.merge(other.media);
+    }
+
+    pub(crate) fn fit(&mut self, scale: Scale) {
+        self.media.adjust(bound(scale), |c| c.shape.fit(0, scale));
+    }
+
+    pub(crate) fn charge(&self) -> u32 {
+        self.media.charge()
+    }
+
+    pub(crate) fn heap(&self) -> usize {
+        self.media.heap()
+    }
+
+    /// Bodies there were.
+    pub(crate) fn present(&self) -> u64 {
+        self.media.iter().map(|(_, c)| c.count).sum::<u64>()
+            + self.media.rest().map_or(0, |c| c.count)
+    }
+}
+
+impl Entry for Content {
+    fn merge(&mut self, other: Content) {
+        self.count += other.count;
+        self.malformed += other.malformed;
+        self.shape.merge(other.shape);
+    }
+    fn charge(&self) -> u32 {
+        16 + self.shape.charge()
+    }
+    fn heap(&self) -> usize {
+        self.shape.heap()
+    }
+}
+
+/// What a body without a media type is (RFC 9110, 8.3: the recipient may look).
+fn guess(bytes: &[u8]) -> &'static str {
+    match bytes.iter().find(|b| !b.is_ascii_whitespace()) {
+        Some(b'{' | b'[') => "application/json",
+        _ => "application/octet-stream",
+    }
+}
+
+fn lines(
+    shape: &mut Shape,
+    bytes: &[u8],
+    complete: bool,
+    scale: Scale,
+    identities: &mut Seen,
+) -> json::Read {
+    let mut read = json::Read::Json;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (line, after, whole) = match memchr::memchr(b'\n', rest) {
+            Some(at) => (
+                rest.get(..at).unwrap_or(&[]),
+                rest.get(at + 1..).unwrap_or(&[]),
+                true,
+            ),
+            None => (rest, &[][..], complete),
+        };
+        // RFC 7464 puts a record separator before each value.
+        let line = line.strip_prefix(b"\x1e").unwrap_or(line);
+        if !line.iter().all(u8::is_ascii_whitespace)
+            && json::learn(shape, line, whole, scale, identities) == json::Read::Malformed
+        {
+            read = json::Read::Malformed;
+        }
+        rest = after;
+    }
+    read
+}
+
+/// Splits `a=b&c=d` and undoes `+` and percent-encoding.
+pub(crate) fn pairs(text: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    text.split('&').filter(|p| !p.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decode(name, true), decode(value, true))
+    })
+}
+
+/// Undoes percent-encoding (RFC 3986, 2.1); text that is not UTF-8 afterwards is replaced. `plus`: `+` is a blank.
+pub(crate) fn decode(text: &str, plus: bool) -> Cow<'_, str> {
+    if !text.contains('%') && !(plus && text.contains('+')) {
+        return Cow::Borrowed(text);
+    }
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    let digit = |at: usize| bytes.get(at).and_then(|b| char::from(*b).to_digit(16));
+    while let Some(b) = bytes.get(at) {
+        match (b, digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high * 16 + low) as u8);
+                at += 3;
+                continue;
+            }
+            (b'+', ..) if plus => out.push(b' '),
+            _ => out.push(*b),
+        }
+        at += 1;
+    }
+    Cow::Owned(
+        String::from_utf8(out)
+            .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()),
+    )
+}
+
+fn urlencoded(shape: &mut Shape, bytes: &[u8], complete: bool, scale: Scale) -> json::Read {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return json::Read::Malformed;
+    };
+    let objects = shape.objects.get_or_insert_default();
+    let number = objects.open(complete);
+    let mut rest = text.trim_end_matches(['\r', '\n']);
+    if !complete {
+        rest = rest.rsplit_once('&').map_or("", |(whole, _)| whole);
+    }
+    for (name, value) in pairs(rest) {
+        objects.member(&name, number, complete, (0, scale), |member| {
+            member.text(|s| s.learn_parameter(&value))
+        });
+    }
+    json::Read::Json
+}
+
+fn boundary(content_type: &str) -> Option<&str> {
+    content_type.split(';').skip(1).find_map(|p| {
+        let (name, value) = p.split_once('=')?;
+        let value = value.trim().trim_matches('"');
+        (name.trim().eq_ignore_ascii_case("boundary") && (1..=70).contains(&value.len()))
+            .then_some(value)
+    })
+}
+
+/// RFC 7578: names, files, and JSON or text fields.
+fn multipart(
+    shape: &mut Shape,
+    bytes: &[u8],
+    boundary: Option<&str>,
+    complete: bool,
+    scale: Scale,
+    identities: &mut Seen,
+) -> json::Read {
+    let Some(boundary) = boundary else {
+        return json::Read::Malformed;
+    };
+    let delimiter = format!("--{boundary}");
+    let finder = memmem::Finder::new(delimiter.as_bytes());
+    let starts: Vec<usize> = finder.find_iter(bytes).take(1024).collect();
+    if starts.is_empty() {
+        return json::Read::Malformed;
+    }
+    let objects = shape.objects.get_or_insert_default();
+    let number = objects.open(complete);
+    for (i, start) in starts.iter().enumerate() {
+        let end = starts.get(i + 1).copied();
+        let whole = complete || end.is_some();
+        let part = bytes
+            .get(start + delimiter.len()..end.unwrap_or(bytes.len()))
+            .unwrap_or(&[]);
+        let Some(split) = memmem::find(part, b"\r\n\r\n") else {
+            continue;
+        };
+        let head = String::from_utf8_lossy(part.get(..split).unwrap_or(&[]));
+        let body = part.get(split + 4..).unwrap_or(&[]);
+        let body = body.strip_suffix(b"\r\n").unwrap_or(body);
+        let (mut name, mut file, mut media) = (None, false, String::new());
+        for line in head.lines() {
+            let Some((header, value)) = line.split_once(':') else {
+                continue;
+            };
+            if header.trim().eq_ignore_ascii_case("content-disposition") {
+                for parameter in value.split(';').skip(1) {
+                    let Some((key, text)) = parameter.split_once('=') else {
+                        continue;
+                    };
+                    match key.trim() {
+                        "name" => name = Some(text.trim().trim_matches('"').to_owned()),
+                        "filename" | "filename*" => file = true,
+                        _ => {}
+                    }
+                }
+            } else if header.trim().eq_ignore_ascii_case("content-type") {
+                media = value
+                    .split(';')
+                    .next()
+                    .unwrap_or("")
+                    .trim()
+                    .to_ascii_lowercase();
+            }
+        }
+        let Some(name) = name else { continue };
+        objects.member(&name, number, complete, (0, scale), |member| {
+            if file || (!media.is_empty() && Kind::of(&media) == Kind::Binary) {
+                member.text(|s| s.learn_opaque(format::FILE));
+            } else if Kind::of(&media) == Kind::Json && !media.is_empty() {
+                json::learn(member, body, whole, scale, identities);
+            } else if whole && body.len() <= 4096 {
+                member.text(|s| s.learn_parameter(&String::from_utf8_lossy(body)));
+            } else {
+                member.text(|s| s.learn_opaque(0));
+            }
+        });
+    }
+    json::Read::Json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observation::Body;
+
+    fn check(content_type: &'static str, body: &'static str, members: &[&str]) {
+        let headers = [("content-type", content_type.as_bytes())];
+        let message = Message {
+            headers: &headers,
+            body: Body::whole(body.as_bytes()),
+        };
+        let mut bodies = Bodies::default();
+        bodies.learn(&message, 0, &mut Seen::default());
+        let (_, content) = bodies.media.iter().next().unwrap();
+        let got: Vec<String> = content
+            .shape
+            .objects
+            .iter()
+            .flat_map(|o| o.members.iter())
+            .map(|(n, p)| {
+                let s = p.shape.strings.as_ref();
+                let file = s.is_some_and(|s| s.formats & format::FILE != 0);
+                format!(
+                    "{n}{}",
+                    if file {
+                        ":file"
+                    } else if s.is_none() {
+                        ":json"
+                    } else {
+                        ""
+                    }
+                )
+            })
+            .collect();
+        assert_eq!(got, members, "{body}");
+    }
+
+    #[test]
+    fn forms_become_members() {
+        check(
+            "application/x-www-form-urlencoded",
+            "user=ada+l&pass=%41",
+            &["pass", "user"],
+        );
+        check(
+            "multipart/form-data; boundary=\"xX\"",
+            "--xX\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\nHi\r\n--xX\r\nContent-Disposition: form-data; name=\"cover\"; filename=\"a.png\"\r\nContent-Type: image/png\r\n\r\n\x00\r\n--xX\r\nContent-Disposition: form-data; name=\"meta\"\r\nContent-Type: application/json\r\n\r\n{\"a\":1}\r\n--xX--\r\n",
+            &["cover:file", "meta:json", "title"],
+        );
+        check("multipart/form-data", "--xX\r\n", &[]);
+        check("application/vnd.api+json", "{\"data\":[]}", &["data:json"]);
+        check(
+            "application/x-ndjson",
+            "{\"a\":1}\n{\"b\":2}\n",
+            &["a:json", "b:json"],
+        );
+    }
+
+    #[test]
+    fn percent_encoding_is_undone() {
+        assert_eq!(decode("a%20b%zz%C3%A9+", true), "a b%zzé ");
+        assert_eq!(decode("%", false), "%");
+        assert_eq!(decode("%ff", false), "\u{fffd}");
+    }
+}

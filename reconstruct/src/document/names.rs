@@ -1,0 +1,334 @@
+//! Names in a document, made from constant path words only, so that more traffic does not change them.
+//!
+//! In: words of paths. Out: parameter names, operation ids, tags, summaries, component names.
+
+use crate::class;
+use crate::fold::Part;
+use crate::tree::Method;
+
+/// The words of an identifier or a path segment: `order_items`, `orderItems`, `order-items` → `order`, `items`.
+pub(crate) fn words(text: &str) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    let mut last_lower = false;
+    let mut fresh = true;
+    for c in text.chars() {
+        if !c.is_ascii_alphanumeric() {
+            fresh = true;
+            continue;
+        }
+        if fresh || (c.is_ascii_uppercase() && last_lower) {
+            out.push(String::new());
+        }
+        fresh = false;
+        last_lower = c.is_ascii_lowercase() || c.is_ascii_digit();
+        if let Some(word) = out.last_mut() {
+            word.push(c.to_ascii_lowercase());
+        }
+    }
+    out
+}
+
+fn capital(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map_or_else(String::new, |c| {
+        c.to_ascii_uppercase().to_string() + chars.as_str()
+    })
+}
+
+/// `OrderItem`.
+pub(crate) fn pascal(words: &[String]) -> String {
+    words.iter().map(|w| capital(w)).collect()
+}
+
+fn camel(words: &[String]) -> String {
+    let all = pascal(words);
+    let mut chars = all.chars();
+    chars.next().map_or_else(String::new, |c| {
+        c.to_ascii_lowercase().to_string() + chars.as_str()
+    })
+}
+
+/// The singular of an English noun, by rule; what is no plural stays.
+pub(crate) fn singular(word: &str) -> String {
+    const ODD: [(&str, &str); 8] = [
+        ("people", "person"),
+        ("children", "child"),
+        ("indices", "index"),
+        ("vertices", "vertex"),
+        ("matrices", "matrix"),
+        ("movies", "movie"),
+        ("cookies", "cookie"),
+        ("leaves", "leaf"),
+    ];
+    const SAME: [&str; 8] = [
+        "series", "news", "species", "status", "address", "analysis", "sms", "dns",
+    ];
+    if let Some((_, one)) = ODD.iter().find(|(many, _)| *many == word) {
+        return (*one).to_owned();
+    }
+    let cut = |n: usize| {
+        word.get(..word.len().saturating_sub(n))
+            .unwrap_or(word)
+            .to_owned()
+    };
+    if SAME.contains(&word)
+        || word.len() < 4
+        || word.ends_with("ss")
+        || word.ends_with("us")
+        || word.ends_with("is")
+    {
+        word.to_owned()
+    } else if word.ends_with("ies") {
+        cut(3) + "y"
+    } else if ["sses", "shes", "ches", "xes", "zzes"]
+        .iter()
+        .any(|e| word.ends_with(e))
+    {
+        cut(2)
+    } else if word.ends_with('s') {
+        cut(1)
+    } else {
+        word.to_owned()
+    }
+}
+
+fn singular_words(text: &str) -> Vec<String> {
+    let mut all = words(text);
+    if let Some(last) = all.last_mut() {
+        *last = singular(last);
+    }
+    all
+}
+
+/// Whether a constant says nothing about what stands under it.
+fn is_prefix(word: &str) -> bool {
+    class::is_version(word)
+        || matches!(
+            word,
+            "api" | "apis" | "rest" | "public" | "internal" | "services" | "service"
+        )
+        || word.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Names for the parameters of a path, in order: after the constant before, unique in the path.
+pub(crate) fn parameters(path: &[Part]) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    let mut before = "";
+    for part in path {
+        match part {
+            Part::Constant(word) => before = word,
+            Part::Parameter(_) => {
+                let mut stem = if is_prefix(before) {
+                    Vec::new()
+                } else {
+                    singular_words(before)
+                };
+                if stem.last().is_some_and(|w| w == "id") {
+                    stem.pop();
+                }
+                stem.push("id".into());
+                let mut name = camel(&stem);
+                if name.starts_with(|c: char| c.is_ascii_digit()) {
+                    name.insert(0, 'n');
+                }
+                let mut unique = name.clone();
+                let mut n = 2;
+                while out.contains(&unique) {
+                    unique = format!("{name}{n}");
+                    n += 1;
+                }
+                out.push(unique);
+            }
+        }
+    }
+    out
+}
+
+/// The path template as OpenAPI writes it.
+pub(crate) fn template(path: &[Part], parameters: &[String]) -> String {
+    let mut names = parameters.iter();
+    let mut out = String::new();
+    for part in path {
+        out.push('/');
+        match part {
+            Part::Constant(word) => out.push_str(word),
+            Part::Parameter(_) => {
+                out.push('{');
+                out.push_str(names.next().map_or("id", |n| n));
+                out.push('}');
+            }
+        }
+    }
+    if out.is_empty() { "/".into() } else { out }
+}
+
+/// `getUsersByUserId`: every word of the path, so that ids of different paths differ.
+pub(crate) fn operation_id(method: Method, path: &[Part], parameters: &[String]) -> String {
+    let mut names = parameters.iter();
+    let mut out = method.as_str().to_owned();
+    for part in path {
+        match part {
+            Part::Constant(word) => out.push_str(&pascal(&words(word))),
+            Part::Parameter(_) => {
+                out.push_str("By");
+                out.push_str(&pascal(&words(names.next().map_or("id", |n| n))));
+            }
+        }
+    }
+    if path.is_empty() {
+        out.push_str("Root");
+    }
+    out
+}
+
+/// The first constant that names something.
+pub(crate) fn tag(path: &[Part]) -> String {
+    let mut constants = path.iter().filter_map(|p| match p {
+        Part::Constant(word) => Some(word.as_str()),
+        Part::Parameter(_) => None,
+    });
+    let first = constants
+        .clone()
+        .find(|w| !is_prefix(w))
+        .or_else(|| constants.next());
+    first.map_or_else(|| "root".to_owned(), |w| words(w).join(" "))
+}
+
+/// What the path is about, singular and in words: the last constant that names something.
+fn subject(path: &[Part]) -> (Vec<String>, bool) {
+    let ends_in_value = matches!(path.last(), Some(Part::Parameter(_)));
+    let last = path.iter().rev().find_map(|p| match p {
+        Part::Constant(word) if !is_prefix(word) => Some(word.as_str()),
+        _ => None,
+    });
+    (
+        last.map_or_else(
+            || vec!["root".to_owned()],
+            |w| {
+                if ends_in_value {
+                    singular_words(w)
+                } else {
+                    words(w)
+                }
+            },
+        ),
+        ends_in_value,
+    )
+}
+
+/// One line for people.
+pub(crate) fn summary(method: Method, path: &[Part]) -> String {
+    let (subject, one) = subject(path);
+    let noun = subject.join(" ");
+    let one_of = match noun.bytes().next() {
+        Some(b'a' | b'e' | b'i' | b'o') => format!("an {noun}"),
+        _ => format!("a {noun}"),
+    };
+    match (method, one) {
+        (Method::Get, true) => format!("Get {one_of}"),
+        (Method::Get, false) => format!("Get {noun}"),
+        (Method::Put, true) => format!("Replace {one_of}"),
+        (Method::Put, false) => format!("Replace {noun}"),
+        (Method::Post, true) => format!("Post to {one_of}"),
+        (Method::Post, false) => format!("Post to {noun}"),
+        (Method::Delete, true) => format!("Delete {one_of}"),
+        (Method::Delete, false) => format!("Delete {noun}"),
+        (Method::Patch, true) => format!("Update {one_of}"),
+        (Method::Patch, false) => format!("Update {noun}"),
+        (Method::Options, _) => format!("Options of {noun}"),
+        (Method::Head, _) => format!("Check {noun}"),
+    }
+}
+
+/// The component a body of this path is likely to be.
+pub(crate) fn component(path: &[Part], status: Option<&str>) -> String {
+    if status.is_some_and(|s| s.starts_with(['4', '5'])) {
+        return "Error".into();
+    }
+    let last = path.iter().rev().find_map(|p| match p {
+        Part::Constant(word) if !is_prefix(word) => Some(word.as_str()),
+        _ => None,
+    });
+    nested(last.unwrap_or("root"))
+}
+
+/// The component named after a member.
+pub(crate) fn nested(member: &str) -> String {
+    let name = pascal(&singular_words(member));
+    match name.bytes().next() {
+        Some(b) if b.is_ascii_alphabetic() => name,
+        _ => format!("Item{name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fold::Kinds;
+
+    fn path(text: &str) -> Vec<Part> {
+        text.split('/')
+            .filter(|s| !s.is_empty())
+            .map(|s| {
+                if s == "{}" {
+                    Part::Parameter(Kinds::default())
+                } else {
+                    Part::Constant(s.into())
+                }
+            })
+            .collect()
+    }
+
+    fn check(text: &str, template_expected: &str, id: &str, summary_expected: &str) {
+        let path = path(text);
+        let names = parameters(&path);
+        assert_eq!(template(&path, &names), template_expected);
+        assert_eq!(operation_id(Method::Get, &path, &names), id);
+        assert_eq!(summary(Method::Get, &path), summary_expected);
+    }
+
+    #[test]
+    fn names_come_from_the_path() {
+        check(
+            "/users/{}",
+            "/users/{userId}",
+            "getUsersByUserId",
+            "Get a user",
+        );
+        check(
+            "/api/v1/order-items/{}/lines",
+            "/api/v1/order-items/{orderItemId}/lines",
+            "getApiV1OrderItemsByOrderItemIdLines",
+            "Get lines",
+        );
+        check(
+            "/repos/{}/{}",
+            "/repos/{repoId}/{repoId2}",
+            "getReposByRepoIdByRepoId2",
+            "Get a repo",
+        );
+        check("/v1/{}", "/v1/{id}", "getV1ById", "Get a root");
+        check(
+            "/categories/{}",
+            "/categories/{categoryId}",
+            "getCategoriesByCategoryId",
+            "Get a category",
+        );
+        check("/", "/", "getRoot", "Get root");
+    }
+
+    #[test]
+    fn plurals() {
+        for (many, one) in [
+            ("users", "user"),
+            ("boxes", "box"),
+            ("status", "status"),
+            ("people", "person"),
+            ("bus", "bus"),
+            ("news", "news"),
+            ("addresses", "address"),
+        ] {
+            assert_eq!(singular(many), one);
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! What is known of one method at one path: calls, parameters, bodies, responses.
+//!
+//! In: observations of it. Out: bounded counts, names and shapes that merge. No literal value but small vocabularies.
+
+use crate::body::{self, Bodies};
+use crate::bounded::{Bound, Count, Entry, Seen, Thinned};
+use crate::class::Class;
+use crate::headers;
+use crate::observation::Observation;
+use crate::shape::{OPAQUE, Scale};
+use crate::strings::Strings;
+use serde::{Deserialize, Serialize};
+
+/// Everything about one operation.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Evidence {
+    pub calls: u64,
+    pub first_seen: u64,
+    pub last_seen: u64,
+    /// Calls whose path ended in a slash.
+    pub slashes: u64,
+    /// Calls by the binary logarithm of their microseconds: floating sums would depend on the order.
+    pub latency: Vec<(u8, u64)>,
+    pub shims: Thinned<Count>,
+    pub query: Thinned<Parameter>,
+    pub headers: Thinned<Parameter>,
+    /// Credentials by kind, see [`headers::credentials`].
+    pub credentials: Thinned<Count>,
+    /// Calls without any.
+    pub anonymous: u64,
+    pub request: Bodies,
+    /// By status code.
+    pub responses: Thinned<Response>,
+    scale: Scale,
+}
+
+/// One query or header parameter.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Parameter {
+    /// Calls that carried it.
+    pub calls: u64,
+    /// Calls that carried it more than once.
+    pub repeated: u64,
+    pub values: Strings,
+}
+
+/// Responses of one status.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Response {
+    pub count: u64,
+    pub headers: Thinned<Parameter>,
+    pub bodies: Bodies,
+}
+
+/// What one operation may charge its node.
+const WHOLE: u32 = 256 * 1024;
+/// At this scale nothing but counts is kept.
+pub(crate) const BARE: Scale = OPAQUE + 1;
+
+fn names(scale: Scale, entries: usize) -> Bound {
+    if scale >= BARE {
+        Bound {
+            charge: 0,
+            entries: 0,
+        }
+    } else {
+        Bound {
+            charge: 40 * 1024 >> scale,
+            entries: entries >> scale,
+        }
+    }
+}
+
+impl Evidence {
+    pub(crate) fn learn(&mut self, o: &Observation<'_>, identities: &mut Seen) {
+        if self.calls == 0 {
+            (self.first_seen, self.last_seen) = (o.unix_millis, o.unix_millis);
+        }
+        self.calls += 1;
+        self.first_seen = self.first_seen.min(o.unix_millis);
+        self.last_seen = self.last_seen.max(o.unix_millis);
+        self.slashes += u64::from(o.path.len() > 1 && o.path.ends_with('/'));
+        if let Some(micros) = o.duration_micros {
+            self.time(micros.checked_ilog2().unwrap_or(0) as u8, 1);
+        }
+        let scale = self.scale;
+        self.shims.count(o.shim, names(scale, 8));
+        // What a server refused to understand names no parameters of the API.
+        let understood = !matches!(o.status, 400 | 404 | 405 | 414 | 431);
+        if understood {
+            self.learn_query(o, scale);
+        }
+        for (name, value) in o.request.headers {
+            if understood && headers::is_parameter(name, o) {
+                parameter(
+                    &mut self.headers,
+                    name,
+                    names(scale, 32),
+                    |p| match std::str::from_utf8(value) {
+                        Ok(text) => p.values.learn_parameter(text),
+                        Err(_) => p.values.learn_opaque(0),
+                    },
+                );
+            }
+        }
+        let credentials = headers::credentials(o);
+        self.anonymous += u64::from(credentials.is_empty());
+        for kind in credentials {
+            self.credentials.count(&kind, names(scale, 16));
+        }
+        self.request.learn(&o.request, scale, identities);
+        let mut digits = [0u8; 3];
+        for (at, divisor) in [100, 10, 1].into_iter().enumerate() {
+            digits[at] = b'0' + (o.status / divisor % 10) as u8;
+        }
+        let bound = responses(scale);
+        let slot = self
+            .responses
+            .slot(std::str::from_utf8(&digits).unwrap_or("000"), bound);
+        let response = self.responses.at(slot);
+        let before = response.charge();
+        response.count += 1;
+        for (name, value) in o.response.headers {
+            if headers::is_response_header(name) {
+                parameter(&mut response.headers, name, names(scale, 16), |p| {
+                    match std::str::from_utf8(value) {
+                        Ok(text) => p.values.learn_parameter(text),
+                        Err(_) => p.values.learn_opaque(0),
+                    }
+                });
+            }
+        }
+        response.bodies.learn(&o.response, scale, identities);
+        self.responses.settle(slot, before, bound);
+        self.fit(self.scale);
+    }
+
+    fn learn_query(&mut self, o: &Observation<'_>, scale: Scale) {
+        let Some(query) = o.query else { return };
+        let mut seen: Vec<(String, u32)> = Vec::new();
+        for (name, value) in body::pairs(query).take(512) {
+            if headers::is_query_credential(&name) {
+                continue;
+            }
+            let again = match seen.iter_mut().find(|(n, _)| *n == name) {
+                Some((_, times)) => {
+                    *times += 1;
+                    *times
+                }
+                None => {
+                    seen.push((name.clone().into_owned(), 1));
+                    1
+                }
+            };
+            let bound = names(scale, 64);
+            let slot = if !is_query_name(&name) {
+                self.query.rest_slot()
+            } else {
+                self.query.slot(&name, bound)
+            };
+            let p = self.query.at(slot);
+            let before = p.charge();
+            p.calls += u64::from(again == 1);
+            p.repeated += u64::from(again == 2);
+            p.values.learn_parameter(&value);
+            self.query.settle(slot, before, bound);
+        }
+    }
+
+    fn time(&mut self, bucket: u8, count: u64) {
+        match self.latency.binary_search_by_key(&bucket, |l| l.0) {
+            Ok(at) => self.latency[at].1 += count,
+            Err(at) => self.latency.insert(at, (bucket, count)),
+        }
+    }
+
+    pub(crate) fn merge(&mut self, mut other: Evidence) {
+        if other.calls == 0 {
+            return;
+        }
+        if self.calls == 0 {
+            *self = other;
+            return;
+        }
+        let scale = self.scale.max(other.scale);
+        self.fit(scale);
+        other.fit(scale);
+        self.calls += other.calls;
+        self.first_seen = self.first_seen.min(other.first_seen);
+        self.last_seen = self.last_seen.max(other.last_seen);
+        self.slashes += other.slashes;
+        self.anonymous += other.anonymous;
+        other
+            .latency
+            .iter()
+            .for_each(|(bucket, n)| self.time(*bucket, *n));
+        self.shims.merge(other.shims);
+        self.query.merge(other.query);
+        self.headers.merge(other.headers);
+        self.credentials.merge(other.credentials);
+        self.request.merge(other.request);
+        self.responses.merge(other.responses);
+        self.fit(scale);
+    }
+
+    /// Halves every bound until the whole fits.
+    pub(crate) fn fit(&mut self, least: Scale) {
+        while self.scale < least || (self.raw_charge() > WHOLE && self.scale < BARE) {
+            self.scale += 1;
+            let scale = self.scale;
+            self.shims.fit(names(scale, 8));
+            self.query.fit(names(scale, 64));
+            self.headers.fit(names(scale, 32));
+            self.credentials.fit(names(scale, 16));
+            self.request.fit(scale);
+            self.responses.adjust(responses(scale), |r| {
+                r.headers.fit(names(scale, 16));
+                r.bodies.fit(scale);
+            });
+        }
+    }
+
+    /// What it really holds.
+    pub(crate) fn raw_charge(&self) -> u32 {
+        let parts = [
+            self.shims.charge(),
+            self.query.charge(),
+            self.headers.charge(),
+            self.credentials.charge(),
+            self.request.charge(),
+            self.responses.charge(),
+        ];
+        parts.into_iter().fold(1024, u32::saturating_add)
+    }
+
+    /// The charge a node counts: all of the bound once something was given up.
+    pub(crate) fn charge(&self) -> u32 {
+        if self.scale == 0 {
+            self.raw_charge()
+        } else {
+            WHOLE.max(self.raw_charge())
+        }
+    }
+
+    pub(crate) fn heap(&self) -> usize {
+        self.latency.capacity() * 16
+            + self.shims.heap()
+            + self.query.heap()
+            + self.headers.heap()
+            + self.credentials.heap()
+            + self.request.heap()
+            + self.responses.heap()
+    }
+}
+
+/// Whether a status in text shows that the operation exists.
+pub(crate) fn is_success(status: &str) -> bool {
+    status.starts_with('2') || status == "101"
+}
+
+fn responses(scale: Scale) -> Bound {
+    if scale >= BARE {
+        Bound {
+            charge: 0,
+            entries: 0,
+        }
+    } else {
+        Bound {
+            charge: 200 * 1024 >> scale,
+            entries: 48,
+        }
+    }
+}
+
+/// `filter[status]` and `ids[]` are names; an id or a sentence is none.
+fn is_query_name(name: &str) -> bool {
+    let bare: String = name
+        .chars()
+        .map(|c| {
+            if matches!(c, '[' | ']' | '$' | '@') {
+                '_'
+            } else {
+                c
+            }
+        })
+        .collect();
+    Class::of(&bare).is_none()
+}
+
+fn parameter(
+    map: &mut Thinned<Parameter>,
+    name: &str,
+    bound: Bound,
+    learn: impl FnOnce(&mut Parameter),
+) {
+    let slot = map.slot(name, bound);
+    let p = map.at(slot);
+    let before = p.charge();
+    p.calls += 1;
+    learn(p);
+    map.settle(slot, before, bound);
+}
+
+impl Entry for Parameter {
+    fn merge(&mut self, other: Parameter) {
+        self.calls += other.calls;
+        self.repeated += other.repeated;
+        self.values.merge(other.values);
+    }
+    fn charge(&self) -> u32 {
+        16 + self.values.charge()
+    }
+    fn heap(&self) -> usize {
+        self.values.heap()
+    }
+}
+
+impl Entry for Response {
+    fn merge(&mut self, other: Response) {
+        self.count += other.count;
+        self.headers.merge(other.headers);
+        self.bodies.merge(other.bodies);
+    }
+    fn charge(&self) -> u32 {
+        64 + self.headers.charge() + self.bodies.charge()
+    }
+    fn heap(&self) -> usize {
+        self.headers.heap() + self.bodies.heap()
+    }
+}

@@ -1,0 +1,330 @@
+//! Formats a string may have: which ones a text satisfies, strictly enough that a validator agrees.
+//!
+//! In: a text and the formats still possible. Out: those it satisfies. The formats of a position are the intersection
+//! over everything seen there, so the work ends as soon as none is left.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// A set of formats as bits.
+pub(crate) type Formats = u32;
+
+pub(crate) const DATE_TIME: Formats = 1;
+pub(crate) const DATE: Formats = 1 << 1;
+pub(crate) const TIME: Formats = 1 << 2;
+pub(crate) const UUID: Formats = 1 << 3;
+pub(crate) const EMAIL: Formats = 1 << 4;
+pub(crate) const URI: Formats = 1 << 5;
+pub(crate) const IPV4: Formats = 1 << 6;
+pub(crate) const IPV6: Formats = 1 << 7;
+pub(crate) const HOSTNAME: Formats = 1 << 8;
+pub(crate) const DURATION: Formats = 1 << 9;
+/// Decimal integer text; a type where everything is text (queries, headers, forms), nothing in JSON.
+pub(crate) const INTEGER: Formats = 1 << 10;
+/// Decimal number text, integers included.
+pub(crate) const NUMBER: Formats = 1 << 11;
+/// `true` or `false`.
+pub(crate) const BOOLEAN: Formats = 1 << 12;
+/// A file of a multipart form; set by the reader of the form, never by looking.
+pub(crate) const FILE: Formats = 1 << 13;
+/// Everything a text can be tried for.
+pub(crate) const ANY: Formats = (1 << 13) - 1;
+
+const TESTS: [(Formats, fn(&str) -> bool); 13] = [
+    (DATE_TIME, is_date_time),
+    (DATE, is_date),
+    (TIME, is_time),
+    (UUID, is_uuid),
+    (EMAIL, is_email),
+    (URI, is_uri),
+    (IPV4, is_ipv4),
+    (IPV6, is_ipv6),
+    (HOSTNAME, is_hostname),
+    (DURATION, is_duration),
+    (INTEGER, is_integer),
+    (NUMBER, is_number),
+    (BOOLEAN, is_boolean),
+];
+
+/// Those of `possible` that `text` satisfies.
+pub(crate) fn satisfied(text: &str, possible: Formats) -> Formats {
+    TESTS
+        .iter()
+        .filter(|(bit, test)| possible & bit != 0 && test(text))
+        .fold(0, |set, (bit, _)| set | bit)
+}
+
+/// The JSON Schema name of the most specific format in the set.
+pub(crate) fn name(formats: Formats) -> Option<&'static str> {
+    const NAMES: [(Formats, &str); 10] = [
+        (DATE_TIME, "date-time"),
+        (DATE, "date"),
+        (TIME, "time"),
+        (UUID, "uuid"),
+        (EMAIL, "email"),
+        (URI, "uri"),
+        (IPV4, "ipv4"),
+        (IPV6, "ipv6"),
+        (HOSTNAME, "hostname"),
+        (DURATION, "duration"),
+    ];
+    NAMES
+        .iter()
+        .find(|(bit, _)| formats & bit != 0)
+        .map(|(_, name)| *name)
+}
+
+fn digits(bytes: &[u8], from: usize, to: usize) -> Option<u32> {
+    bytes.get(from..to)?.iter().try_fold(0u32, |n, b| {
+        b.is_ascii_digit().then(|| n * 10 + u32::from(b - b'0'))
+    })
+}
+
+/// `full-date` of RFC 3339.
+pub(crate) fn is_date(text: &str) -> bool {
+    text.len() == 10 && date(text.as_bytes()).is_some()
+}
+
+fn date(b: &[u8]) -> Option<()> {
+    let (year, month, day) = (digits(b, 0, 4)?, digits(b, 5, 7)?, digits(b, 8, 10)?);
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let last = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 if leap => 29,
+        2 => 28,
+        _ => return None,
+    };
+    (b.get(4) == Some(&b'-') && b.get(7) == Some(&b'-') && (1..=last).contains(&day)).then_some(())
+}
+
+/// `date-time` of RFC 3339: with `T` and an offset.
+pub(crate) fn is_date_time(text: &str) -> bool {
+    let b = text.as_bytes();
+    b.len() >= 20
+        && b.len() <= 40
+        && date(b).is_some()
+        && matches!(b.get(10), Some(b'T' | b't'))
+        && text.get(11..).is_some_and(is_time)
+}
+
+/// `full-time` of RFC 3339.
+pub(crate) fn is_time(text: &str) -> bool {
+    let b = text.as_bytes();
+    let clock = || {
+        let (h, m, s) = (digits(b, 0, 2)?, digits(b, 3, 5)?, digits(b, 6, 8)?);
+        (b.get(2) == Some(&b':') && b.get(5) == Some(&b':') && h < 24 && m < 60 && s < 60)
+            .then_some(())
+    };
+    if clock().is_none() {
+        return false;
+    }
+    let mut at = 8;
+    if b.get(at) == Some(&b'.') {
+        let fraction = b.iter().skip(9).take_while(|c| c.is_ascii_digit()).count();
+        if fraction == 0 {
+            return false;
+        }
+        at += 1 + fraction;
+    }
+    match b.get(at..) {
+        Some([b'Z' | b'z']) => true,
+        Some(offset @ [b'+' | b'-', ..]) if offset.len() == 6 && offset.get(3) == Some(&b':') => {
+            digits(offset, 1, 3).is_some_and(|h| h < 24)
+                && digits(offset, 4, 6).is_some_and(|m| m < 60)
+        }
+        _ => false,
+    }
+}
+
+/// RFC 9562 in its usual spelling, either case.
+pub(crate) fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(i, b)| {
+            if matches!(i, 8 | 13 | 18 | 23) {
+                b == b'-'
+            } else {
+                b.is_ascii_hexdigit()
+            }
+        })
+}
+
+/// A plain address of RFC 5321: no quotes, no comments, a dotted domain.
+pub(crate) fn is_email(text: &str) -> bool {
+    let Some((local, domain)) = text.split_once('@') else {
+        return false;
+    };
+    let atoms = |t: &str, extra: &[u8]| {
+        t.split('.').all(|a| {
+            !a.is_empty()
+                && a.bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || extra.contains(&b))
+        })
+    };
+    text.len() <= 254
+        && domain.contains('.')
+        && local.len() <= 64
+        && atoms(local, b"!#$%&'*+/=?^_`{|}~-")
+        && is_domain(domain)
+        && atoms(domain, b"-")
+}
+
+fn is_domain(text: &str) -> bool {
+    text.len() <= 253
+        && text.split('.').all(|l| {
+            (1..=63).contains(&l.len())
+                && !l.starts_with('-')
+                && !l.ends_with('-')
+                && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        })
+        && text
+            .rsplit('.')
+            .next()
+            .is_some_and(|tld| tld.len() >= 2 && tld.bytes().any(|b| b.is_ascii_alphabetic()))
+}
+
+/// A name with at least three labels; `readme.md` is a file far more often than a host.
+pub(crate) fn is_hostname(text: &str) -> bool {
+    text.bytes().filter(|b| *b == b'.').count() >= 2 && is_domain(text)
+}
+
+/// An absolute URI of RFC 3986 with an authority, or one of the common opaque schemes.
+pub(crate) fn is_uri(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else {
+        return false;
+    };
+    let named = scheme.len() >= 2
+        && scheme.len() <= 20
+        && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    let opaque = matches!(scheme, "mailto" | "urn" | "tel" | "data");
+    let characters = rest
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&b));
+    let escapes = rest.split('%').skip(1).all(|e| {
+        e.as_bytes()
+            .get(..2)
+            .is_some_and(|h| h.iter().all(u8::is_ascii_hexdigit))
+    });
+    named
+        && characters
+        && escapes
+        && (opaque && !rest.is_empty()
+            || rest
+                .strip_prefix("//")
+                .is_some_and(|r| !r.is_empty() && !r.contains(['[', ']'])))
+}
+
+pub(crate) fn is_ipv4(text: &str) -> bool {
+    text.len() <= 15 && text.parse::<Ipv4Addr>().is_ok()
+}
+
+pub(crate) fn is_ipv6(text: &str) -> bool {
+    text.len() <= 45 && text.contains(':') && text.parse::<Ipv6Addr>().is_ok()
+}
+
+/// A duration of ISO 8601 as RFC 3339, appendix A, has it.
+pub(crate) fn is_duration(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix('P') else {
+        return false;
+    };
+    if let Some(weeks) = rest.strip_suffix('W') {
+        return !weeks.is_empty() && weeks.bytes().all(|b| b.is_ascii_digit());
+    }
+    let (days, clock) = rest
+        .split_once('T')
+        .map_or((rest, None), |(d, c)| (d, Some(c)));
+    let units = |mut part: &str, order: &str| {
+        let mut left = order;
+        while !part.is_empty() {
+            let n = part.bytes().take_while(u8::is_ascii_digit).count();
+            let Some(unit) = part.get(n..).and_then(|p| p.chars().next()) else {
+                return false;
+            };
+            let Some(at) = left.find(unit) else {
+                return false;
+            };
+            if n == 0 {
+                return false;
+            }
+            left = left.get(at + 1..).unwrap_or("");
+            part = part.get(n + unit.len_utf8()..).unwrap_or("");
+        }
+        true
+    };
+    match clock {
+        Some(clock) => !clock.is_empty() && units(days, "YMD") && units(clock, "HMS"),
+        None => !days.is_empty() && units(days, "YMD"),
+    }
+}
+
+pub(crate) fn is_integer(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    (1..=15).contains(&digits.len())
+        && digits.bytes().all(|b| b.is_ascii_digit())
+        && (digits.len() == 1 || !digits.starts_with('0'))
+}
+
+pub(crate) fn is_number(text: &str) -> bool {
+    let (whole, fraction) = text
+        .split_once('.')
+        .map_or((text, None), |(w, f)| (w, Some(f)));
+    is_integer(whole)
+        && fraction
+            .is_none_or(|f| (1..=17).contains(&f.len()) && f.bytes().all(|b| b.is_ascii_digit()))
+}
+
+pub(crate) fn is_boolean(text: &str) -> bool {
+    matches!(text, "true" | "false" | "True" | "False")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        assert_eq!(
+            name(satisfied(text, ANY)).unwrap_or("-"),
+            expected,
+            "{text:?}"
+        );
+    }
+
+    #[test]
+    fn formats_are_recognised_strictly() {
+        check("2024-02-29T23:59:59Z", "date-time");
+        check("2024-02-29T23:59:59.123+02:00", "date-time");
+        check("2023-02-29T00:00:00Z", "-");
+        check("2024-01-01T00:00:00", "-");
+        check("2024-01-01 00:00:00Z", "-");
+        check("2024-12-31", "date");
+        check("2024-13-01", "-");
+        check("10:30:00Z", "time");
+        check("10:30", "-");
+        check("c0ffee00-0000-4000-8000-000000000000", "uuid");
+        check("ada.lovelace@example.com", "email");
+        check("ada@", "-");
+        check("https://example.com/a?b=%20", "uri");
+        check("https://example.com/a b", "-");
+        check("note: this", "-");
+        check("10.0.0.255", "ipv4");
+        check("10.0.0.256", "-");
+        check("2001:db8::1", "ipv6");
+        check("a-1.example.net", "hostname");
+        check("readme.md", "-");
+        check("P3DT4H", "duration");
+        check("P", "-");
+        check("", "-");
+    }
+
+    #[test]
+    fn text_types_follow_json() {
+        let types = |t: &str| satisfied(t, INTEGER | NUMBER | BOOLEAN);
+        assert_eq!(types("42"), INTEGER | NUMBER);
+        assert_eq!(types("-4.20"), NUMBER);
+        assert_eq!(types("007"), 0);
+        assert_eq!(types("true"), BOOLEAN);
+        assert_eq!(types("1e5"), 0);
+    }
+}
