@@ -103,6 +103,8 @@ pub struct Recovery {
     pub batches: u64,
     /// Damaged ranges.
     pub damages: Vec<Damage>,
+    /// The number the next segment will have: batches in segments before it were there on opening.
+    pub first_segment: u64,
 }
 
 #[derive(Debug)]
@@ -267,6 +269,7 @@ impl Journal {
             .unwrap_or(0)
             .max(from.segment)
             .saturating_add(1);
+        recovery.first_segment = next_number;
         shared.lock().segments = segments;
         let reader = Reader::new(shared.clone(), from);
         let journal = Journal {
@@ -370,6 +373,11 @@ impl Journal {
             Some(_) => Ok(()),
             None => self.roll(),
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn limits_for_test(&mut self, bytes: u64) {
+        self.limits.bytes = bytes;
     }
 
     fn admit(&self, bytes: u64) -> Result<(), JournalError> {

@@ -7,9 +7,27 @@
 pub mod cli;
 pub mod config;
 pub mod decode;
-pub mod har;
-pub mod learn;
-pub mod quantity;
 pub mod envelope;
+pub mod gate;
+pub mod har;
+pub mod hosts;
+pub mod ingest;
 pub mod journal;
+pub mod learn;
+pub mod learners;
+pub mod metrics;
+pub mod quantity;
+pub mod refusals;
+pub mod shims;
+pub mod store;
+pub mod tls;
+pub mod tokens;
 pub mod windows;
+pub mod writer;
+
+/// The time, for everything that is not given one: Unix milliseconds.
+pub fn unix_millis() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}

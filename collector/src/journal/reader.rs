@@ -60,6 +60,11 @@ impl Reader {
         self.next
     }
 
+    /// Whether the writer is gone: what can be read now is all there will be.
+    pub fn is_closed(&self) -> bool {
+        self.shared.lock().closed
+    }
+
     /// The next batch; waits for one at most `patience`.
     pub fn next(&mut self, patience: Duration) -> Step {
         let until = Instant::now() + patience;

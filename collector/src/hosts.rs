@@ -1,0 +1,357 @@
+//! The hosts that are learnt, each with its model.
+//!
+//! In: observations by host, saved models. Out: documents, summaries, models as bytes. Bounded in hosts and in memory:
+//! when the table is full, hosts that never answered with success give way (scanners invent host names), and when the
+//! models together are at their ceiling, hosts above their fair share stop growing while the others learn on.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use silhouette_reconstruct::{
+    Document, DocumentOptions, HostName, Limits, Model, Observation, Outcome, Summary,
+};
+
+use crate::envelope::Rejected;
+
+/// A host's model is measured once per so many exchanges: measuring walks it.
+const MEASURE_EVERY: u64 = 256;
+
+/// Bounds.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Hosts.
+    pub hosts: usize,
+    /// Bytes of one model.
+    pub host_memory: usize,
+    /// Bytes of all models.
+    pub model_memory: usize,
+}
+
+/// One host.
+#[derive(Debug)]
+pub struct Host {
+    /// Its name.
+    pub name: HostName,
+    shard: usize,
+    model: Mutex<Model>,
+    /// Exchanges observed; the version of what is derived from the model.
+    observed: AtomicU64,
+    succeeded: AtomicU64,
+    memory: AtomicUsize,
+    last_unix_millis: AtomicU64,
+    summary: Mutex<Option<(u64, Summary)>>,
+}
+
+/// All hosts.
+#[derive(Debug)]
+pub struct Hosts {
+    bounds: Bounds,
+    map: RwLock<HashMap<HostName, Arc<Host>>>,
+    memory: AtomicUsize,
+}
+
+impl Host {
+    /// Observes one exchange.
+    pub fn observe(&self, hosts: &Hosts, observation: &Observation<'_>) -> Result<Outcome, Rejected> {
+        if hosts.memory.load(Relaxed) > hosts.bounds.model_memory
+            && self.memory.load(Relaxed) > hosts.fair_share()
+        {
+            return Err(Rejected::ModelMemory);
+        }
+        let mut model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = model.observe(observation);
+        let observed = self.observed.fetch_add(1, Relaxed);
+        if outcome == Outcome::Learnt && observation.status < 400 {
+            self.succeeded.fetch_add(1, Relaxed);
+        }
+        self.last_unix_millis
+            .fetch_max(observation.unix_millis, Relaxed);
+        if observed.is_multiple_of(MEASURE_EVERY) {
+            self.measured(hosts, model.memory_bytes());
+        }
+        Ok(outcome)
+    }
+
+    fn measured(&self, hosts: &Hosts, bytes: usize) {
+        let before = self.memory.swap(bytes, Relaxed);
+        hosts.memory.fetch_add(bytes, Relaxed);
+        hosts.memory.fetch_sub(before, Relaxed);
+    }
+
+    /// The model as bytes, for a checkpoint.
+    pub fn to_bytes(&self, hosts: &Hosts) -> Vec<u8> {
+        let model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
+        self.measured(hosts, model.memory_bytes());
+        model.to_bytes()
+    }
+
+    /// The document as of now.
+    pub fn document(&self, options: &DocumentOptions) -> Document {
+        let model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
+        model.document(&self.name, options)
+    }
+
+    /// Counts as of now. Kept until the host is observed again: counting operations costs as much as a document.
+    pub fn summary(&self) -> Summary {
+        let version = self.observed.load(Relaxed);
+        let mut kept = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some((of, summary)) if *of == version => summary.clone(),
+            _ => {
+                let summary = self
+                    .model
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .summary();
+                kept.insert((version, summary)).1.clone()
+            }
+        }
+    }
+
+    /// Bytes of its model when it was last measured.
+    pub fn memory(&self) -> usize {
+        self.memory.load(Relaxed)
+    }
+}
+
+impl Hosts {
+    /// None yet.
+    pub fn new(bounds: Bounds) -> Hosts {
+        Hosts {
+            bounds,
+            map: RwLock::default(),
+            memory: AtomicUsize::new(0),
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            memory_bytes: self.bounds.host_memory,
+        }
+    }
+
+    fn fair_share(&self) -> usize {
+        self.bounds.model_memory / self.len().max(1)
+    }
+
+    /// A host that was saved; one over the bound is kept too, it was learnt under another setting.
+    pub fn restore(&self, name: HostName, shard: usize, model: Model) {
+        let succeeded = u64::from(model.summary().operations > 0);
+        let host = Arc::new(Host {
+            shard,
+            model: Mutex::new(model),
+            observed: AtomicU64::new(0),
+            succeeded: AtomicU64::new(succeeded),
+            memory: AtomicUsize::new(0),
+            last_unix_millis: AtomicU64::new(0),
+            summary: Mutex::new(None),
+            name: name.clone(),
+        });
+        let bytes = host
+            .model
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .memory_bytes();
+        host.measured(self, bytes);
+        self.write().insert(name, host);
+    }
+
+    /// The host of this name.
+    pub fn get(&self, name: &HostName) -> Option<Arc<Host>> {
+        self.map
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
+    }
+
+    /// The host of this name, new if need be. `shard` is who learns it. Hosts that had to give way are added to `gone`.
+    pub fn get_or_create(
+        &self,
+        name: &HostName,
+        shard: usize,
+        gone: &mut Vec<HostName>,
+    ) -> Result<Arc<Host>, Rejected> {
+        if let Some(host) = self.get(name) {
+            return Ok(host);
+        }
+        if self.memory.load(Relaxed) > self.bounds.model_memory {
+            return Err(Rejected::ModelMemory);
+        }
+        let mut map = self.write();
+        if map.len() >= self.bounds.hosts {
+            // Only hosts of the same learner: another one may be about to save its own.
+            let mut idle: Vec<_> = map
+                .values()
+                .filter(|host| host.shard == shard && host.succeeded.load(Relaxed) == 0)
+                .map(|host| (host.last_unix_millis.load(Relaxed), host.name.clone()))
+                .collect();
+            if idle.is_empty() {
+                return Err(Rejected::TooManyHosts);
+            }
+            idle.sort_unstable();
+            idle.truncate((self.bounds.hosts / 16).max(1));
+            for (_, name) in idle {
+                if let Some(host) = map.remove(&name) {
+                    host.measured(self, 0);
+                }
+                gone.push(name);
+            }
+        }
+        let host = Arc::new(Host {
+            shard,
+            model: Mutex::new(Model::new(self.limits())),
+            observed: AtomicU64::new(0),
+            succeeded: AtomicU64::new(0),
+            memory: AtomicUsize::new(0),
+            last_unix_millis: AtomicU64::new(0),
+            summary: Mutex::new(None),
+            name: name.clone(),
+        });
+        map.insert(name.clone(), host.clone());
+        Ok(host)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<HostName, Arc<Host>>> {
+        self.map.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All of them, by name.
+    pub fn list(&self) -> Vec<Arc<Host>> {
+        let mut hosts: Vec<_> = self
+            .map
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect();
+        hosts.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        hosts
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.map
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of all models.
+    pub fn memory(&self) -> usize {
+        self.memory.load(Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use silhouette_reconstruct::Message;
+
+    fn name(text: &str) -> HostName {
+        HostName::parse(text.as_bytes(), "http").unwrap()
+    }
+
+    fn observation(status: u16, unix_millis: u64) -> Observation<'static> {
+        Observation {
+            unix_millis,
+            duration_micros: None,
+            shim: "nginx",
+            scheme: "http",
+            method: "GET",
+            path: "/books",
+            query: None,
+            request: Message::default(),
+            status,
+            response: Message::default(),
+            client_certificate: false,
+        }
+    }
+
+    #[test]
+    fn invented_hosts_give_way_to_real_ones() {
+        let hosts = Hosts::new(Bounds {
+            hosts: 3,
+            host_memory: 1 << 20,
+            model_memory: 1 << 30,
+        });
+        let mut gone = Vec::new();
+        for (n, (text, status)) in [("real.example", 200), ("a.example", 404), ("b.example", 404)]
+            .into_iter()
+            .enumerate()
+        {
+            let host = hosts.get_or_create(&name(text), 0, &mut gone).unwrap();
+            host.observe(&hosts, &observation(status, 1000 + n as u64))
+                .unwrap();
+        }
+        assert_eq!(hosts.len(), 3);
+        assert_eq!(
+            hosts
+                .get_or_create(&name("c.example"), 1, &mut gone)
+                .unwrap_err(),
+            Rejected::TooManyHosts,
+            "another learner's hosts stay"
+        );
+        let host = hosts
+            .get_or_create(&name("c.example"), 0, &mut gone)
+            .unwrap();
+        assert_eq!(gone, [name("a.example")]);
+        host.observe(&hosts, &observation(200, 9)).unwrap();
+        let host = hosts
+            .get_or_create(&name("d.example"), 0, &mut gone)
+            .unwrap();
+        host.observe(&hosts, &observation(200, 9)).unwrap();
+        assert_eq!(gone.len(), 2);
+        assert!(
+            hosts
+                .get_or_create(&name("e.example"), 0, &mut gone)
+                .is_err(),
+            "only real hosts left"
+        );
+    }
+
+    #[test]
+    fn over_the_ceiling_small_hosts_learn_on() {
+        let hosts = Hosts::new(Bounds {
+            hosts: 10,
+            host_memory: 1 << 20,
+            model_memory: 100_000,
+        });
+        let mut gone = Vec::new();
+        let large = hosts.get_or_create(&name("large"), 0, &mut gone).unwrap();
+        let small = hosts.get_or_create(&name("small"), 0, &mut gone).unwrap();
+        large.measured(&hosts, 99_000);
+        small.measured(&hosts, 2_000);
+        assert_eq!(hosts.memory(), 101_000);
+        let observation = observation(200, 1);
+        assert_eq!(
+            large.observe(&hosts, &observation),
+            Err(Rejected::ModelMemory)
+        );
+        assert!(hosts.get_or_create(&name("new"), 0, &mut gone).is_err());
+        assert!(small.observe(&hosts, &observation).is_ok());
+    }
+
+    #[test]
+    fn a_summary_is_counted_again_only_after_traffic() {
+        let hosts = Hosts::new(Bounds {
+            hosts: 1,
+            host_memory: 1 << 20,
+            model_memory: 1 << 30,
+        });
+        let host = hosts
+            .get_or_create(&name("h"), 0, &mut Vec::new())
+            .unwrap();
+        for n in 1..=3 {
+            host.observe(&hosts, &observation(200, n)).unwrap();
+            assert_eq!(host.summary().exchanges, n);
+            assert_eq!(host.summary(), host.summary());
+        }
+    }
+}
