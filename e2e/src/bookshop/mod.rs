@@ -14,6 +14,7 @@ mod shop;
 
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -98,6 +99,46 @@ pub async fn run(
     axum::serve(listener, router())
         .with_graceful_shutdown(shutdown)
         .await
+}
+
+/// A bookshop on a free loopback port, on a thread of its own; closed when dropped.
+#[derive(Debug)]
+pub struct Bookshop {
+    address: SocketAddr,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Bookshop {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// When there is no port or no thread.
+    pub fn start() -> std::io::Result<Bookshop> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
+        let address = listener.local_addr()?;
+        runtime.spawn(run(listener, std::future::pending()));
+        Ok(Bookshop {
+            address,
+            runtime: Some(runtime),
+        })
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Bookshop {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 fn router() -> Router {
@@ -214,17 +255,8 @@ mod tests {
     /// Every operation of the list is routed: it is answered by something other than 404 "nothing here" or 405.
     #[test]
     fn operations_are_what_is_routed() -> anyhow::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
-        let base = format!("http://{}", listener.local_addr()?);
-        let (end, ended) = tokio::sync::oneshot::channel::<()>();
-        std::thread::spawn(move || {
-            runtime.block_on(run(listener, async {
-                let _ = ended.await;
-            }))
-        });
+        let shop = Bookshop::start()?;
+        let base = shop.url();
         for (method, template) in OPERATIONS {
             let url = format!("{base}{}", template.replace("{isbn}", "9780141439518"));
             let answer = crate::curl(["-X", method, &url])?;
@@ -241,7 +273,6 @@ mod tests {
             crate::curl(["-X", "PUT", &format!("{base}/api/v1/books")])?.status,
             405
         );
-        let _ = end.send(());
         Ok(())
     }
 }

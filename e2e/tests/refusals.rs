@@ -1,0 +1,206 @@
+//! A collector that must not take what is sent, or a shim that must not send: refused, told on both sides, and the client's
+//! requests go through.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use silhouette_e2e::nginx::capturing;
+use silhouette_e2e::process::wait_until;
+use silhouette_e2e::tls::Authority;
+use silhouette_e2e::{Collector, Nginx, Origin, artifacts, curl};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// Lines of nginx's error log in which the module complains about its connection to the collector.
+fn complaints(nginx: &Nginx) -> Vec<String> {
+    let log = nginx.error_log();
+    log.lines()
+        .filter(|line| line.contains("silhouette") && line.contains("[error]"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Requests go through, the module says why it cannot send, once although it tries again and again, and nothing arrives.
+fn refused(collector: &Collector, nginx: &Nginx, reasons: &[&str]) -> Result<()> {
+    for n in 0..5 {
+        assert_eq!(curl([nginx.url(&format!("/json?n={n}"))])?.status, 200);
+    }
+    wait_until("the module says why", SOON, || {
+        !complaints(nginx).is_empty()
+    })
+    .with_context(|| nginx.error_log())?;
+    // Long enough for several attempts.
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(curl([nginx.url("/json")])?.status, 200);
+    let said = complaints(nginx);
+    assert_eq!(said.len(), 1, "once per minute at most: {said:#?}");
+    let line = said.first().context("one line")?.to_lowercase();
+    assert!(
+        reasons.iter().any(|reason| line.contains(reason)),
+        "none of {reasons:?} in {line}"
+    );
+    assert_eq!(nginx.counters()?.get("acknowledged"), 0);
+    assert_eq!(
+        collector.metric("silhouette_exchanges_acknowledged_total", "")?,
+        0.0
+    );
+    Ok(())
+}
+
+fn refusals(collector: &Collector) -> Result<f64> {
+    collector.metric(
+        "silhouette_connections_refused_total",
+        "listener=\"telemetry\"",
+    )
+}
+
+/// Creates a token in the data directory, as an operator does.
+fn token(collector: &Collector, name: &str) -> Result<String> {
+    let output = Command::new(artifacts::collector()?)
+        .args(["token", "create", "--name", name, "--data-dir"])
+        .arg(collector.data_dir())
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let token = said
+        .split_whitespace()
+        .find(|word| word.starts_with("sil_"));
+    token.map(str::to_owned).with_context(|| {
+        format!(
+            "no token in {said:?} {}",
+            String::from_utf8_lossy(&output.stderr)
+        )
+    })
+}
+
+#[test]
+fn a_wrong_token_is_refused_and_the_right_one_is_not() -> Result<()> {
+    let (origin, collector) = (Origin::start()?, Collector::start(&[])?);
+    let good = token(&collector, "edge-1")?;
+    let wrong = format!("sil_{}", "A".repeat(good.len() - 4));
+    let config = |token: &str| {
+        let more = format!("silhouette_token {token};");
+        let (collector, origin) = (collector.url(), origin.url(""));
+        move |layout: &silhouette_e2e::nginx::Layout| capturing(layout, &collector, &origin, &more)
+    };
+    // A running collector notices a new token within a second.
+    std::thread::sleep(Duration::from_millis(1500));
+    let nginx = Nginx::start(1, config(&wrong))?;
+    refused(&collector, &nginx, &["token", "unauthenticated"])?;
+    assert!(refusals(&collector)? >= 1.0);
+    assert!(
+        !nginx.error_log().contains(&wrong) && !collector.log().contains(&wrong),
+        "a token is in a log"
+    );
+    let nginx = Nginx::start(1, config(&good))?;
+    assert_eq!(curl([nginx.url("/json")])?.status, 200);
+    let shim = nginx.drained(SOON)?;
+    assert_eq!(shim.get("acknowledged"), 1, "{shim:?}");
+    Ok(())
+}
+
+/// A collector behind TLS, with an identity of `authority`.
+fn tls_collector(identity: &silhouette_e2e::tls::Identity) -> Result<Collector> {
+    let (certificate, key) = (
+        identity.certificate.display().to_string(),
+        identity.key.display().to_string(),
+    );
+    Collector::start(&["--tls-cert", &certificate, "--tls-key", &key])
+}
+
+fn nginx_trusting(collector: &str, authority: &Authority, origin: &Origin) -> Result<Nginx> {
+    let more = format!("silhouette_tls_ca {};", authority.ca_file().display());
+    Nginx::start(1, |layout| {
+        capturing(layout, collector, &origin.url(""), &more)
+    })
+}
+
+#[test]
+fn the_right_authority_is_accepted_and_another_is_not() -> Result<()> {
+    let (origin, authority, other) = (Origin::start()?, Authority::new()?, Authority::new()?);
+    let collector = tls_collector(&authority.server()?)?;
+    let nginx = nginx_trusting(&collector.tls_url(), &other, &origin)?;
+    refused(&collector, &nginx, &["certificate", "issuer"])?;
+    assert!(
+        refusals(&collector)? >= 1.0,
+        "the handshake that the shim broke off is counted"
+    );
+    let nginx = nginx_trusting(&collector.tls_url(), &authority, &origin)?;
+    assert_eq!(curl([nginx.url("/json")])?.status, 200);
+    assert_eq!(nginx.drained(SOON)?.get("acknowledged"), 1);
+    Ok(())
+}
+
+#[test]
+fn an_expired_certificate_is_refused() -> Result<()> {
+    let (origin, authority) = (Origin::start()?, Authority::new()?);
+    let collector = tls_collector(&authority.expired_server()?)?;
+    let nginx = nginx_trusting(&collector.tls_url(), &authority, &origin)?;
+    refused(&collector, &nginx, &["expired"])?;
+    assert!(refusals(&collector)? >= 1.0);
+    Ok(())
+}
+
+#[test]
+fn plain_http_to_a_tls_port_is_refused() -> Result<()> {
+    let (origin, authority) = (Origin::start()?, Authority::new()?);
+    let collector = tls_collector(&authority.server()?)?;
+    let nginx = Nginx::start(1, |layout| {
+        capturing(layout, &collector.url(), &origin.url(""), "")
+    })?;
+    refused(&collector, &nginx, &["tls", "https"])?;
+    assert!(refusals(&collector)? >= 1.0);
+    Ok(())
+}
+
+#[test]
+fn tls_to_a_plain_port_is_refused() -> Result<()> {
+    let (origin, authority) = (Origin::start()?, Authority::new()?);
+    let collector = Collector::start(&[])?;
+    let nginx = nginx_trusting(&collector.tls_url(), &authority, &origin)?;
+    refused(&collector, &nginx, &["tls", "http"])?;
+    assert!(refusals(&collector)? >= 1.0);
+    Ok(())
+}
+
+#[test]
+fn a_client_certificate_is_asked_for_and_checked() -> Result<()> {
+    let (origin, authority, other) = (Origin::start()?, Authority::new()?, Authority::new()?);
+    let identity = authority.server()?;
+    let paths = [&identity.certificate, &identity.key].map(|path| path.display().to_string());
+    let ca = authority.ca_file().display().to_string();
+    let collector = Collector::start(&[
+        "--tls-cert",
+        &paths[0],
+        "--tls-key",
+        &paths[1],
+        "--tls-client-ca",
+        &ca,
+    ])?;
+    let with = |client: &silhouette_e2e::tls::Identity| {
+        let more = format!(
+            "silhouette_tls_ca {ca}; silhouette_tls_certificate {}; silhouette_tls_certificate_key {};",
+            client.certificate.display(),
+            client.key.display()
+        );
+        Nginx::start(1, |layout| {
+            capturing(layout, &collector.tls_url(), &origin.url(""), &more)
+        })
+    };
+    let without = nginx_trusting(&collector.tls_url(), &authority, &origin)?;
+    refused(&collector, &without, &["certificate"])?;
+    refused(
+        &collector,
+        &with(&other.client("stranger")?)?,
+        &["certificate"],
+    )?;
+    refused(
+        &collector,
+        &with(&authority.expired_client("late")?)?,
+        &["certificate", "expired"],
+    )?;
+    let nginx = with(&authority.client("edge")?)?;
+    assert_eq!(curl([nginx.url("/json")])?.status, 200);
+    assert_eq!(nginx.drained(SOON)?.get("acknowledged"), 1);
+    Ok(())
+}
