@@ -23,6 +23,9 @@ use crate::har::HarError;
 use fold::{Fold, HostModel};
 use output::Output;
 
+/// More threads than this only cost memory: one thread finds entries for all.
+const MAX_THREADS: usize = 64;
+
 /// Flags of `learn`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
@@ -200,10 +203,10 @@ fn learn(args: &Args) -> Result<(), LearnError> {
     let hosts = HostFilter::new(&args.hosts)?;
     let sources = source::find(&args.files)?;
     let output = Output::new(args.output.as_deref(), args.format, &sources)?;
-    let threads = args
+    let available = args
         .threads
-        .or_else(|| std::thread::available_parallelism().ok())
-        .map_or(1, NonZeroUsize::get);
+        .or_else(|| std::thread::available_parallelism().ok());
+    let threads = available.map_or(1, NonZeroUsize::get).min(MAX_THREADS);
     let fold = fold::fold(
         &sources,
         &hosts,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use indicatif::ProgressBar;
@@ -70,17 +70,20 @@ pub(super) fn fold(
     bar: ProgressBar,
 ) -> Result<Fold, LearnError> {
     let (sender, receiver) = sync_channel::<Batch>(threads);
-    let receiver = Mutex::new(receiver);
+    // Shared by the learners alone: when none is left, sending fails and reading ends.
+    let receiver = Arc::new(Mutex::new(receiver));
     let stop = AtomicBool::new(false);
     let (mut read, learners) = thread::scope(|scope| {
         let mut handles = Vec::new();
         for number in 0..threads {
-            let work = || Learner::new(sources, hosts, keep_going, &stop).run(&receiver);
+            let (receiver, stop) = (Arc::clone(&receiver), &stop);
+            let work = move || Learner::new(sources, hosts, keep_going, stop).run(&receiver);
             let handle = thread::Builder::new()
                 .name(format!("learn-{number}"))
                 .spawn_scoped(scope, work);
             handles.push(handle.map_err(|error| LearnError::Thread(error.to_string())));
         }
+        drop(receiver);
         let read = if handles.iter().any(Result::is_err) {
             drop(sender);
             Read::default()
