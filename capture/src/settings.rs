@@ -133,7 +133,7 @@ impl Settings {
             x-client-cert,x-forwarded-client-cert,x-ssl-client-cert,ssl-client-cert",
             "header names, `*` in front for any beginning, separated by commas or spaces, or `off`", false,
             "The values of these headers are replaced by placeholders.";
-        redact_query: "*token,*apikey,*secret,*password,passwd,pwd,pass,passphrase,*accesskey,*credential,credentials,key,\
+        redact_query: "*token,*apikey,*secret,*password,passwd,pwd,pass,passphrase,*accesskey,*secretkey,*privatekey,*credential,credentials,key,\
             auth,authorization,*jwt,bearer,session,*sessionid,jsessionid,phpsessid,sid,sig,*signature,otp,pin,\
             *cardnumber,cvv,cvc,ssn,assertion,client_assertion,samlresponse,code_verifier,id_token_hint",
             "parameter names, `*` in front for any beginning, separated by commas or spaces, or `off`", false,
