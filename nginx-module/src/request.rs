@@ -121,11 +121,14 @@ impl Request {
         (start, now.saturating_sub(start))
     }
 
-    /// What `Content-Length` of the request says.
+    /// What `Content-Length` of the request said. nginx counts its own number of it down while it discards a body.
     pub(crate) fn announced_length(self) -> Option<u64> {
-        u64::try_from(self.r().headers_in.content_length_n)
+        // SAFETY: null, or an element of the header list.
+        let header = unsafe { self.r().headers_in.content_length.as_ref() }?;
+        text(&header.value)
+            .parse()
             .ok()
-            .filter(|n| *n > 0)
+            .filter(|length| *length > 0)
     }
 
     /// The status that is or was sent; 0 when there is none.
