@@ -21,27 +21,34 @@ impl Tally {
         }
     }
 
-    /// Adds a line like `test result: ok. 12 passed; 0 failed; …` or `12 passed, 0 failed`; other lines count nothing.
+    /// Adds a line like `test result: ok. 12 passed; 0 failed; …`, `12 passed, 0 failed` or `…: 12 vectors, 0 failed`; other
+    /// lines count nothing.
     pub(crate) fn read(&mut self, line: &str) {
         let line = line.trim();
-        let counts = match line.strip_prefix("test result: ") {
-            Some(rest) => rest,
-            None if line.ends_with("failed") && line.starts_with(|c: char| c.is_ascii_digit()) => {
-                line
-            }
-            None => return,
-        };
-        let words: Vec<&str> = counts
+        let of_cargo = line.strip_prefix("test result: ");
+        let digits_first = line.starts_with(|c: char| c.is_ascii_digit());
+        if of_cargo.is_none()
+            && !(line.ends_with("failed") && (digits_first || line.contains(" vectors, ")))
+        {
+            return;
+        }
+        let words: Vec<&str> = line
             .split(|c: char| !c.is_ascii_alphanumeric())
             .filter(|w| !w.is_empty())
             .collect();
+        let mut all = 0;
         for pair in words.windows(2) {
             if let [count, what] = pair
                 && let Ok(count) = count.parse::<u64>()
             {
                 match *what {
                     "passed" => self.passed += count,
-                    "failed" => self.failed += count,
+                    // Here the first number is all of them.
+                    "vectors" => all = count,
+                    "failed" => {
+                        self.failed += count;
+                        self.passed += all.saturating_sub(count);
+                    }
                     _ => {}
                 }
             }
@@ -74,10 +81,11 @@ mod tests {
             "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 7 filtered out; finished in 0.01s",
             "test result: FAILED. 2 passed; 4 failed; 0 ignored; 0 measured; 0 filtered out",
             "12 passed, 1 failed",
+            "wasm32-unknown-unknown: 40 vectors, 2 failed",
             "he passed, she failed",
         ] {
             tally.read(line);
         }
-        assert_eq!(tally.to_string(), "17 passed, 5 failed");
+        assert_eq!(tally.to_string(), "55 passed, 7 failed");
     }
 }
