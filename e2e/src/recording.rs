@@ -287,6 +287,10 @@ impl Keeper {
                 .authorization
                 .push(String::from_utf8_lossy(value.as_bytes()).into_owned());
         }
+        // A batch can only be refused once it is there.
+        if state.behaviour == Behaviour::InvalidArgument {
+            return Ok(());
+        }
         refusal(&state.behaviour).map_or(Ok(()), Err)
     }
 
