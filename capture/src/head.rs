@@ -90,9 +90,12 @@ impl Head {
         };
         let field_len = |bytes: &[u8]| match bytes.len() {
             0 => 0,
+            length @ 1..0x80 => 2 + length,
             length => 1 + varint_len(length as u64) + length,
         };
-        put_length(&mut self.wire, field, field_len(name) + field_len(value));
+        let length = field_len(name) + field_len(value);
+        self.wire.reserve(length + 8);
+        put_length(&mut self.wire, field, length);
         put_bytes(&mut self.wire, 1, name);
         let start = self.wire.len() - name.len();
         if let Some(name) = self.wire.get_mut(start..) {

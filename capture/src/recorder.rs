@@ -24,10 +24,10 @@ use crate::wire::{
 /// One exchange that is being recorded.
 pub struct Recorder {
     policy: Arc<Policy>,
-    /// The exchange's own fields; the request and the response are appended at the end.
-    exchange: Vec<u8>,
     start: u64,
+    /// The exchange's own fields, as many bytes as `own`, then those of the request.
     request: Head,
+    own: usize,
     request_body: Body,
     response: Option<Response>,
     skip: Option<Skip>,
@@ -82,6 +82,13 @@ impl Recorder {
             return Err(Skip::SampledOut);
         }
         let mut request = Head::with_capacity(1024);
+        let exchange = &mut request.wire;
+        put_bytes(exchange, 1, &id);
+        put_fixed64(exchange, 2, clock.unix_nanos);
+        put_bytes(exchange, 8, bounded(head.scheme, 16).as_bytes());
+        put_bytes(exchange, 9, head::authority(head.authority));
+        put_bytes(exchange, 10, bounded(head.http_version, 16).as_bytes());
+        let own = exchange.len();
         head::put_target(&mut request, policy, head);
         for (name, value) in headers {
             if by_header && policy.excludes_header(name) {
@@ -92,18 +99,12 @@ impl Recorder {
         if by_header && !sampler.keeps(policy.sample_rate, head, clock.monotonic_nanos) {
             return Err(Skip::SampledOut);
         }
-        let mut exchange = Vec::with_capacity(192);
-        put_bytes(&mut exchange, 1, &id);
-        put_fixed64(&mut exchange, 2, clock.unix_nanos);
-        put_bytes(&mut exchange, 8, bounded(head.scheme, 16).as_bytes());
-        put_bytes(&mut exchange, 9, head::authority(head.authority));
-        put_bytes(&mut exchange, 10, bounded(head.http_version, 16).as_bytes());
         let request_body = request.body(policy, policy.max_request_body);
         Ok(Recorder {
             policy: Arc::clone(policy),
-            exchange,
             start: clock.monotonic_nanos,
             request,
+            own,
             request_body,
             response: None,
             skip: None,
@@ -168,8 +169,8 @@ impl Recorder {
         let duration = self.micros(end.monotonic_nanos);
         let Recorder {
             policy,
-            exchange: mut out,
             request,
+            own,
             request_body,
             response,
             ..
@@ -188,14 +189,16 @@ impl Recorder {
             )
         });
 
-        let request_len = request.wire.len()
+        let request_len = request.wire.len() - own
             + request.tail_len()
             + request_body.as_ref().map_or(0, Finished::len);
         let response_len = response.as_ref().map_or(0, |(head, body, _)| {
             head.wire.len() + head.tail_len() + body.as_ref().map_or(0, Finished::len)
         });
-        out.reserve(request_len + response_len + 384);
-
+        let gateway_len = gateway_len(&end.gateway);
+        let mut out = Vec::with_capacity(own + request_len + response_len + gateway_len + 640);
+        let (exchange, request_fields) = request.wire.split_at_checked(own).unwrap_or_default();
+        out.extend_from_slice(exchange);
         if let Some((_, _, micros)) = &response {
             put_uint_always(&mut out, 3, *micros);
         }
@@ -206,7 +209,7 @@ impl Recorder {
             put_tls(&mut out, tls);
         }
         put_length(&mut out, 11, request_len);
-        out.extend_from_slice(&request.wire);
+        out.extend_from_slice(request_fields);
         request.put_tail(&mut out, 6);
         if let Some(body) = &request_body {
             body.put(&mut out, 5);
@@ -219,7 +222,7 @@ impl Recorder {
                 body.put(&mut out, 3);
             }
         }
-        put_gateway(&mut out, &end.gateway);
+        put_gateway(&mut out, &end.gateway, gateway_len);
         put_bool(&mut out, 14, end.unfinished);
         Ok(Sealed { bytes: out })
     }
@@ -242,14 +245,30 @@ fn bounded(text: &str, most: usize) -> &str {
     }
 }
 
+fn address_len(address: Option<SocketAddr>) -> usize {
+    let Some(address) = address else { return 0 };
+    let octets = if address.ip().to_canonical().is_ipv4() {
+        4
+    } else {
+        16
+    };
+    2 + 2 + octets + port_len(address)
+}
+
+fn port_len(address: SocketAddr) -> usize {
+    if address.port() == 0 {
+        0
+    } else {
+        1 + varint_len(u64::from(address.port()))
+    }
+}
+
 fn put_address(out: &mut Vec<u8>, field: u32, address: Option<SocketAddr>) {
     let Some(address) = address else { return };
-    let port = u64::from(address.port());
-    let port_len = if port == 0 { 0 } else { 1 + varint_len(port) };
     let mut put = |octets: &[u8]| {
-        put_length(out, field, 2 + octets.len() + port_len);
+        put_length(out, field, 2 + octets.len() + port_len(address));
         put_bytes_always(out, 1, octets);
-        put_uint(out, 2, port);
+        put_uint(out, 2, u64::from(address.port()));
     };
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => put(&ip.octets()),
@@ -279,40 +298,58 @@ fn text_len(text: &str) -> usize {
     }
 }
 
-fn put_gateway(out: &mut Vec<u8>, gateway: &Gateway<'_>) {
-    const LONGEST: usize = 1024;
-    const MOST_ATTRIBUTES: usize = 64;
-    let mut message = Vec::with_capacity(96);
-    put_bytes(&mut message, 1, bounded(gateway.route, LONGEST).as_bytes());
-    put_bytes(
-        &mut message,
-        2,
-        bounded(gateway.service, LONGEST).as_bytes(),
-    );
-    put_bytes(
-        &mut message,
-        3,
-        bounded(gateway.upstream, LONGEST).as_bytes(),
-    );
-    put_address(&mut message, 4, gateway.upstream_address);
-    put_bytes(
-        &mut message,
-        5,
-        bounded(gateway.virtual_server, LONGEST).as_bytes(),
-    );
-    put_bytes(
-        &mut message,
-        6,
-        bounded(gateway.consumer, LONGEST).as_bytes(),
-    );
+/// The longest text of the gateway's that is kept, in bytes.
+const LONGEST_TEXT: usize = 1024;
+const MOST_ATTRIBUTES: usize = 64;
+
+fn gateway_texts<'a>(gateway: &Gateway<'a>) -> [(u32, &'a str); 5] {
+    let texts = [
+        (1, gateway.route),
+        (2, gateway.service),
+        (3, gateway.upstream),
+        (5, gateway.virtual_server),
+        (6, gateway.consumer),
+    ];
+    texts.map(|(field, text)| (field, bounded(text, LONGEST_TEXT)))
+}
+
+fn attributes<'a>(gateway: &Gateway<'a>) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let attributes = gateway.attributes.iter().take(MOST_ATTRIBUTES);
+    attributes.map(|(key, value)| (bounded(key, LONGEST_TEXT), bounded(value, LONGEST_TEXT)))
+}
+
+fn gateway_len(gateway: &Gateway<'_>) -> usize {
+    let texts: usize = gateway_texts(gateway)
+        .iter()
+        .map(|(_, text)| text_len(text))
+        .sum();
+    let attributes = attributes(gateway).map(|(key, value)| {
+        let length = text_len(key) + text_len(value);
+        1 + varint_len(length as u64) + length
+    });
+    texts
+        + address_len(gateway.upstream_address)
+        + gateway
+            .upstream_micros
+            .map_or(0, |micros| 1 + varint_len(micros))
+        + attributes.sum::<usize>()
+}
+
+fn put_gateway(out: &mut Vec<u8>, gateway: &Gateway<'_>, length: usize) {
+    if length == 0 {
+        return;
+    }
+    put_length(out, 13, length);
+    for (field, text) in gateway_texts(gateway) {
+        put_bytes(out, field, text.as_bytes());
+    }
+    put_address(out, 4, gateway.upstream_address);
     if let Some(micros) = gateway.upstream_micros {
-        put_uint_always(&mut message, 7, micros);
+        put_uint_always(out, 7, micros);
     }
-    for (key, value) in gateway.attributes.iter().take(MOST_ATTRIBUTES) {
-        let (key, value) = (bounded(key, LONGEST), bounded(value, LONGEST));
-        put_length(&mut message, 8, text_len(key) + text_len(value));
-        put_bytes(&mut message, 1, key.as_bytes());
-        put_bytes(&mut message, 2, value.as_bytes());
+    for (key, value) in attributes(gateway) {
+        put_length(out, 8, text_len(key) + text_len(value));
+        put_bytes(out, 1, key.as_bytes());
+        put_bytes(out, 2, value.as_bytes());
     }
-    put_bytes(out, 13, &message);
 }

@@ -15,32 +15,45 @@ const CARD_SEEN: usize = 6;
 
 /// Whether [`scrub`] could find anything: cheap, no false negatives.
 pub(crate) fn may_contain(text: &[u8], cut: bool) -> bool {
-    (text.len() >= 20 && memmem::find(text, b"eyJ").is_some())
-        || may_contain_card(text)
-        || (cut && may_be_cut(text))
+    may_contain_token(text) || may_contain_card(text) || (cut && may_be_cut(text))
 }
 
 fn is_card_byte(byte: u8) -> bool {
     byte.is_ascii_digit() || byte == b' ' || byte == b'-' || byte == b'+'
 }
 
+/// Whether `eyJ` occurs: base64 of `{"`, with which every token's header begins.
+pub(crate) fn may_contain_token(text: &[u8]) -> bool {
+    // The capital is rarer than `ey` in what usually passes.
+    text.len() >= 20
+        && memchr::memchr_iter(b'J', text)
+            .any(|at| text.get(..at).is_some_and(|before| before.ends_with(b"ey")))
+}
+
 /// Every run of 13 bytes covers one of the positions looked at.
 fn may_contain_card(text: &[u8]) -> bool {
     let mut at = CARD_LEAST - 1;
     while let Some(byte) = text.get(at) {
-        if !is_card_byte(*byte) {
+        // A separator stands between two digits.
+        let inside = byte.is_ascii_digit()
+            || (is_card_byte(*byte)
+                && matches!(text.get(at - 1..at + 2), Some([before, _, after]) if before.is_ascii_digit() && after.is_ascii_digit()));
+        if !inside {
             at += CARD_LEAST;
             continue;
         }
         let (before, after) = text.split_at_checked(at).unwrap_or_default();
         let left = before.iter().rev().take_while(|b| is_card_byte(**b));
         let right = after.iter().take_while(|b| is_card_byte(**b));
-        let digits = left.filter(|b| b.is_ascii_digit()).count()
-            + right.clone().filter(|b| b.is_ascii_digit()).count();
+        let (mut digits, mut length) = (left.filter(|b| b.is_ascii_digit()).count(), 0);
+        for byte in right {
+            digits += usize::from(byte.is_ascii_digit());
+            length += 1;
+        }
         if digits >= CARD_LEAST {
             return true;
         }
-        at += right.count() + CARD_LEAST;
+        at += length + CARD_LEAST;
     }
     false
 }

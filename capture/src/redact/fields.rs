@@ -68,35 +68,64 @@ pub(crate) fn suspicious(names: &Names, text: &[u8], cut: bool) -> bool {
 
 /// Whether there could be a named value, a URL with a password, or an escape that could hide one.
 pub(crate) fn has_named_value(names: &Names, text: &[u8], cut: bool) -> bool {
-    let mut escapes = None;
-    for at in memchr2_iter(b':', b'=', text) {
+    let obscured = has_escape(text);
+    any_mark(text, |at| {
         let (before, after) = text.split_at_checked(at).unwrap_or_default();
-        let name = match before {
-            // The usual end of a JSON name, first because it decides about speed.
-            [name @ .., b'"'] if !name.ends_with(b"\\") => name,
-            _ => {
-                if is_url(after) && userinfo(after, cut).is_some() {
-                    return true;
-                }
-                let mut name = before.trim_ascii_end();
-                while let [rest @ .., b'"' | b'\'' | b'\\' | b']'] = name {
-                    name = rest;
-                }
-                name
-            }
-        };
-        if names.may_end(name) {
-            return true;
+        match before {
+            // The usual end of a JSON name, first because it decides about speed; then `12:30`, `max-age=1`.
+            [name @ .., b'"'] if !obscured && !name.ends_with(b"\\") => names.may_end(name),
+            [.., b'a'..=b'z' | b'0'..=b'9'] if !obscured && !is_url(after) => names.may_end(before),
+            _ => may_be_named(names, before, after, obscured, cut),
         }
-        // `\u0070assword`, `p%61ssword`: rare enough to look closer at once.
-        let tail = name.get(name.len().saturating_sub(6)..).unwrap_or(name);
-        if tail.contains(&b'%')
-            || *escapes.get_or_insert_with(|| memmem::find(text, b"\\u").is_some())
-        {
-            return true;
+    })
+}
+
+/// Whether `wanted` holds for the position of some `:` or `=`. Eight bytes at a time: there are too many of them in JSON
+/// for memchr to be worth its calls.
+#[inline]
+fn any_mark(text: &[u8], mut wanted: impl FnMut(usize) -> bool) -> bool {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // The high bit of each byte that is zero, and perhaps of some that follow one.
+    let zeros = |word: u64| word.wrapping_sub(LOW) & !word & HIGH;
+    let is_mark = |byte: u8| byte == b':' || byte == b'=';
+    let (words, tail) = text.as_chunks::<8>();
+    for (index, bytes) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*bytes);
+        let mut found = zeros(word ^ (LOW * b':' as u64)) | zeros(word ^ (LOW * b'=' as u64));
+        while found != 0 {
+            let shift = found.trailing_zeros() & !7;
+            if is_mark((word >> shift) as u8) && wanted(index * 8 + shift as usize / 8) {
+                return true;
+            }
+            found &= found - 1;
         }
     }
-    false
+    let start = text.len() - tail.len();
+    tail.iter()
+        .enumerate()
+        .any(|(at, byte)| is_mark(*byte) && wanted(start + at))
+}
+
+/// Whether there is an escape that could stand for a letter: `\u0070`, `%70`.
+fn has_escape(text: &[u8]) -> bool {
+    memchr2_iter(b'\\', b'%', text).any(|at| {
+        let escape = text.get(at..).unwrap_or_default();
+        escape.starts_with(b"%") || escape.starts_with(b"\\u")
+    })
+}
+
+fn may_be_named(names: &Names, before: &[u8], after: &[u8], obscured: bool, cut: bool) -> bool {
+    if is_url(after) && userinfo(after, cut).is_some() {
+        return true;
+    }
+    let mut name = before.trim_ascii_end();
+    while let [rest @ .., b'"' | b'\'' | b'\\' | b']'] = name {
+        name = rest;
+    }
+    // The last three characters decide; encoded they take at most 18 bytes.
+    let tail = name.get(name.len().saturating_sub(18)..).unwrap_or(name);
+    names.may_end(name) || (obscured && memchr2(b'\\', b'%', tail).is_some())
 }
 
 /// Whether the colon `text` begins with is that of `https://`, or of `https:\/\/` in JSON.
