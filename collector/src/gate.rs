@@ -128,13 +128,20 @@ mod tests {
         };
         let (here, there) = ("127.0.0.1:1", "0.0.0.0:1");
         gate(here, "[::1]:1", false).unwrap();
-        assert!(gate(there, here, false).unwrap_err().contains("token create --name"));
+        assert!(
+            gate(there, here, false)
+                .unwrap_err()
+                .contains("token create --name")
+        );
         assert!(gate(here, there, false).unwrap_err().contains("--admin"));
         gate(there, there, true).unwrap();
         let mut tokens = Tokens::open(dir.path()).unwrap();
         tokens.create("a", Scope::Telemetry, None, 0).unwrap();
         gate(there, here, false).unwrap();
-        assert!(gate(there, there, false).is_err(), "a shim's token opens no admin listener");
+        assert!(
+            gate(there, there, false).is_err(),
+            "a shim's token opens no admin listener"
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use silhouette_reconstruct::{
     Document, DocumentOptions, HostName, Limits, Model, Observation, Outcome, Summary,
@@ -40,7 +41,16 @@ pub struct Host {
     succeeded: AtomicU64,
     memory: AtomicUsize,
     last_unix_millis: AtomicU64,
-    summary: Mutex<Option<(u64, Summary)>>,
+    summary: Mutex<Option<Counted>>,
+}
+
+/// A summary, of which version, when, and how long it took.
+#[derive(Debug)]
+struct Counted {
+    version: u64,
+    at: Instant,
+    took: Duration,
+    summary: Summary,
 }
 
 /// All hosts.
@@ -53,7 +63,11 @@ pub struct Hosts {
 
 impl Host {
     /// Observes one exchange.
-    pub fn observe(&self, hosts: &Hosts, observation: &Observation<'_>) -> Result<Outcome, Rejected> {
+    pub fn observe(
+        &self,
+        hosts: &Hosts,
+        observation: &Observation<'_>,
+    ) -> Result<Outcome, Rejected> {
         if hosts.memory.load(Relaxed) > hosts.bounds.model_memory
             && self.memory.load(Relaxed) > hosts.fair_share()
         {
@@ -94,19 +108,36 @@ impl Host {
 
     /// Counts as of now. Kept until the host is observed again: counting operations costs as much as a document.
     pub fn summary(&self) -> Summary {
+        self.recent_summary(Duration::ZERO)
+    }
+
+    /// Counts that may be as old as `age`, or as twenty times what counting takes.
+    pub fn recent_summary(&self, age: Duration) -> Summary {
         let version = self.observed.load(Relaxed);
         let mut kept = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*kept {
-            Some((of, summary)) if *of == version => summary.clone(),
-            _ => {
-                let summary = self
-                    .model
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .summary();
-                kept.insert((version, summary)).1.clone()
+        if let Some(kept) = &*kept {
+            let patience = if age.is_zero() {
+                age
+            } else {
+                age.max(kept.took * 20)
+            };
+            if kept.version == version || kept.at.elapsed() < patience {
+                return kept.summary.clone();
             }
         }
+        let at = Instant::now();
+        let summary = self
+            .model
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .summary();
+        let counted = Counted {
+            version,
+            at,
+            took: at.elapsed(),
+            summary,
+        };
+        kept.insert(counted).summary.clone()
     }
 
     /// Bytes of its model when it was last measured.
@@ -282,9 +313,13 @@ mod tests {
             model_memory: 1 << 30,
         });
         let mut gone = Vec::new();
-        for (n, (text, status)) in [("real.example", 200), ("a.example", 404), ("b.example", 404)]
-            .into_iter()
-            .enumerate()
+        for (n, (text, status)) in [
+            ("real.example", 200),
+            ("a.example", 404),
+            ("b.example", 404),
+        ]
+        .into_iter()
+        .enumerate()
         {
             let host = hosts.get_or_create(&name(text), 0, &mut gone).unwrap();
             host.observe(&hosts, &observation(status, 1000 + n as u64))
@@ -345,9 +380,7 @@ mod tests {
             host_memory: 1 << 20,
             model_memory: 1 << 30,
         });
-        let host = hosts
-            .get_or_create(&name("h"), 0, &mut Vec::new())
-            .unwrap();
+        let host = hosts.get_or_create(&name("h"), 0, &mut Vec::new()).unwrap();
         for n in 1..=3 {
             host.observe(&hosts, &observation(200, n)).unwrap();
             assert_eq!(host.summary().exchanges, n);

@@ -279,9 +279,11 @@ mod tests {
             |reason| problems.push(reason),
             look,
         )?;
-        Ok([vec![seen], problems.iter().map(|p| p.to_string()).collect()]
-            .concat()
-            .join(" "))
+        Ok(
+            [vec![seen], problems.iter().map(|p| p.to_string()).collect()]
+                .concat()
+                .join(" "),
+        )
     }
 
     #[test]
@@ -329,16 +331,23 @@ mod tests {
             |o| o.query.unwrap().to_owned(),
         );
         assert_eq!(cut.unwrap(), "page=2");
-        let complete =
-            |change: fn(&mut wire::Body)| {
-                check(
-                    |_, request, _| change(request.body.as_mut().unwrap()),
-                    |o| format!("{} {}", o.request.body.complete, o.request.body.original_size),
-                )
-                .unwrap()
-            };
+        let complete = |change: fn(&mut wire::Body)| {
+            check(
+                |_, request, _| change(request.body.as_mut().unwrap()),
+                |o| {
+                    format!(
+                        "{} {}",
+                        o.request.body.complete, o.request.body.original_size
+                    )
+                },
+            )
+            .unwrap()
+        };
         assert_eq!(complete(|_| {}), "true 2");
-        assert_eq!(complete(|b| (b.truncated, b.original_size) = (true, 9)), "false 9");
+        assert_eq!(
+            complete(|b| (b.truncated, b.original_size) = (true, 9)),
+            "false 9"
+        );
         assert_eq!(
             complete(|b| {
                 (b.data, b.original_size, b.omitted) = (Bytes::new(), 9, "content_type".into())
@@ -381,7 +390,10 @@ mod tests {
         assert_eq!(with("gzip", zipped.clone()), "{\"a\":1} true");
         assert_eq!(with("gzip", Bytes::new()), " true");
         let unknown = with("compress", zipped);
-        assert!(unknown.contains("false") && unknown.len() > "false".len() + 1, "{unknown}");
+        assert!(
+            unknown.contains("false") && unknown.len() > "false".len() + 1,
+            "{unknown}"
+        );
     }
 
     #[test]

@@ -133,8 +133,7 @@ impl Learners {
             );
             queues.push(queue);
         }
-        let checkpointer =
-            Checkpointer::start(parts.store, parts.journal, parts.metrics.clone())?;
+        let checkpointer = Checkpointer::start(parts.store, parts.journal, parts.metrics.clone())?;
         let dispatcher = Dispatcher {
             reader: parts.reader,
             metrics: parts.metrics,
@@ -177,7 +176,9 @@ impl Learners {
     /// the last checkpoint.
     pub fn join(self) {
         if self.dispatcher.join().is_err() {
-            tracing::error!("the dispatcher ended with a panic; the next start learns from the journal");
+            tracing::error!(
+                "the dispatcher ended with a panic; the next start learns from the journal"
+            );
         }
     }
 }
@@ -214,7 +215,9 @@ impl Dispatcher {
             if self.reader.is_closed() {
                 let since = *ending.get_or_insert_with(Instant::now);
                 if since.elapsed() > LAST_CALL {
-                    tracing::info!("ending before the whole journal is learnt; the next start goes on");
+                    tracing::info!(
+                        "ending before the whole journal is learnt; the next start goes on"
+                    );
                     break;
                 }
             }

@@ -4,6 +4,7 @@
 //! metrics, a live page. It never acknowledges what is not on disk, never counts a batch twice, never holds more in
 //! memory than its settings allow, and never looks up or contacts anybody.
 
+pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod decode;
@@ -15,11 +16,14 @@ pub mod ingest;
 pub mod journal;
 pub mod learn;
 pub mod learners;
+pub mod listen;
 pub mod metrics;
 pub mod quantity;
 pub mod refusals;
+pub mod serve;
 pub mod shims;
 pub mod store;
+pub mod telemetry;
 pub mod tls;
 pub mod tokens;
 pub mod windows;

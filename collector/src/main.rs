@@ -1,15 +1,22 @@
 //! The `silhouette-collector` program: parses the command line, runs one command, and turns its outcome into an exit
 //! code (0 good, 1 failed, 2 wrong usage). Everything it does is in the library.
 
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{CommandFactory, Parser};
-use silhouette_collector::cli::{Cli, Command};
+use silhouette_collector::cli::{Cli, Command, Token};
+use silhouette_collector::config::{Config, LogFormat};
 use silhouette_collector::learn;
+use silhouette_collector::serve::Server;
+use silhouette_collector::tokens::{Scope, Tokens};
+use silhouette_collector::unix_millis;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(cli) {
+    match run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("silhouette-collector: {error:#}");
@@ -21,19 +28,136 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Learn(args) => return Ok(learn::run(&args)),
+        Command::Serve(serve) => {
+            let config = serve.settings()?.build()?;
+            log_to_stderr(&config)?;
+            tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()
+                .context("cannot start the asynchronous runtime")?
+                .block_on(serve_until_signal(config))?;
+        }
         Command::CheckConfig(serve) => {
             let config = serve.settings()?.build()?;
+            log_filter(&config)?;
             println!("{config:#?}");
         }
+        Command::Token(command) => token(command)?,
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Cli::command(),
-                "silhouette-collector",
-                &mut std::io::stdout(),
-            );
+            let name = "silhouette-collector";
+            clap_complete::generate(shell, &mut Cli::command(), name, &mut std::io::stdout());
         }
-        Command::Serve(_) | Command::Token(_) => anyhow::bail!("this build cannot serve"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn log_filter(config: &Config) -> anyhow::Result<EnvFilter> {
+    EnvFilter::try_new(&config.log).with_context(|| {
+        format!("setting `log`: `{}` is not a log filter; want a level such as info, or info,silhouette_collector=debug", config.log)
+    })
+}
+
+fn log_to_stderr(config: &Config) -> anyhow::Result<()> {
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(log_filter(config)?)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match config.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let server = Server::start(config).await?;
+    // The one line on stdout: scripts wait for it and take the ports from it.
+    let mut stdout = std::io::stdout();
+    let _ = writeln!(
+        stdout,
+        "listening telemetry={} admin={}",
+        server.telemetry(),
+        server.admin()
+    );
+    let _ = stdout.flush();
+    let (told_to_end, ending) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let mut told = Some(told_to_end);
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            match told.take() {
+                Some(told) => drop(told.send(())),
+                // Asked twice: whoever asks does not want to wait. What is acknowledged is in the journal.
+                None => std::process::exit(1),
+            }
+        }
+    });
+    server.run(async { drop(ending.await) }).await;
+    Ok(())
+}
+
+fn token(command: Token) -> anyhow::Result<()> {
+    let now = unix_millis() / 1000;
+    match command {
+        Token::Create {
+            name,
+            expires,
+            admin,
+            dir,
+        } => {
+            let mut tokens = Tokens::open(&dir.path()?)?;
+            let scope = if admin {
+                Scope::Admin
+            } else {
+                Scope::Telemetry
+            };
+            let secret = tokens.create(&name, scope, expires.map(|span| span.0), now)?;
+            // Only the token on stdout, so that it can go straight into a file or a variable.
+            println!("{secret}");
+            eprintln!(
+                "This is the token of `{name}`. It is shown this once; only its hash is kept."
+            );
+        }
+        Token::List { dir } => {
+            let tokens = Tokens::open(&dir.path()?)?;
+            let mut table = comfy_table::Table::new();
+            table.set_header(["name", "for", "created", "expires", "state"]);
+            for token in tokens.list() {
+                let state = match token.state(now) {
+                    Ok(()) => "valid".to_owned(),
+                    Err(denied) => denied.to_string(),
+                };
+                let opens = match token.scope {
+                    Scope::Telemetry => "telemetry",
+                    Scope::Admin => "admin",
+                };
+                let expires = token.expires.map_or("never".to_owned(), day);
+                table.add_row([&token.name, opens, &day(token.created), &expires, &state]);
+            }
+            println!("{table}");
+        }
+        Token::Revoke { name, dir } => {
+            Tokens::open(&dir.path()?)?.revoke(&name, now)?;
+            eprintln!("The token of `{name}` is invalid from now on.");
+        }
+    }
+    Ok(())
+}
+
+/// Unix seconds for people, in UTC.
+fn day(seconds: u64) -> String {
+    i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
+        .map_or_else(
+            || seconds.to_string(),
+            |time| time.strftime("%Y-%m-%d %H:%M").to_string(),
+        )
 }

@@ -129,35 +129,89 @@ impl Default for Metrics {
         let metrics = Metrics {
             reasons: Mutex::default(),
             done: AtomicU64::new(0),
-            received: metric!("exchanges_received", "Exchanges in batches from shims, resent ones too"),
+            received: metric!(
+                "exchanges_received",
+                "Exchanges in batches from shims, resent ones too"
+            ),
             batches: metric!("batches_received", "Batches from shims, resent ones too"),
-            bytes: metric!("batch_bytes_received", "Bytes of those batches, after decompression"),
-            duplicate: metric!("exchanges_duplicate", "Exchanges in batches that were in already"),
-            acknowledged: metric!("exchanges_acknowledged", "Exchanges made durable and acknowledged"),
-            unacknowledged: metric!("exchanges_unacknowledged", "Exchanges that could not be made durable; the shim sends them again"),
-            replayed: metric!("exchanges_replayed", "Exchanges acknowledged before this start, learnt from the journal"),
+            bytes: metric!(
+                "batch_bytes_received",
+                "Bytes of those batches, after decompression"
+            ),
+            duplicate: metric!(
+                "exchanges_duplicate",
+                "Exchanges in batches that were in already"
+            ),
+            acknowledged: metric!(
+                "exchanges_acknowledged",
+                "Exchanges made durable and acknowledged"
+            ),
+            unacknowledged: metric!(
+                "exchanges_unacknowledged",
+                "Exchanges that could not be made durable; the shim sends them again"
+            ),
+            replayed: metric!(
+                "exchanges_replayed",
+                "Exchanges acknowledged before this start, learnt from the journal"
+            ),
             learnt: metric!("exchanges_learnt", "Exchanges folded into a model"),
-            left_out: metric!("exchanges_left_out", "Exchanges that are no calls of an API"),
+            left_out: metric!(
+                "exchanges_left_out",
+                "Exchanges that are no calls of an API"
+            ),
             rejected: metric!("exchanges_rejected", "Exchanges that cannot be learnt"),
-            undecoded: metric!("bodies_undecoded", "Bodies whose content coding could not be undone, or not wholly"),
+            undecoded: metric!(
+                "bodies_undecoded",
+                "Bodies whose content coding could not be undone, or not wholly"
+            ),
             refused: metric!("connections_refused", "Connections and calls refused"),
             connections: metric!("connections_accepted", "Connections accepted, by listener"),
             batches_refused: metric!("batches_refused", "Batches refused after authentication"),
-            shim_captured: metric!("shim_exchanges_captured", "Exchanges shims say they captured"),
-            shim_dropped: metric!("shim_exchanges_dropped", "Exchanges shims say they captured and lost"),
-            shim_skipped: metric!("shim_exchanges_skipped", "Exchanges shims say their settings exclude"),
+            shim_captured: metric!(
+                "shim_exchanges_captured",
+                "Exchanges shims say they captured"
+            ),
+            shim_dropped: metric!(
+                "shim_exchanges_dropped",
+                "Exchanges shims say they captured and lost"
+            ),
+            shim_skipped: metric!(
+                "shim_exchanges_skipped",
+                "Exchanges shims say their settings exclude"
+            ),
             checkpoints: metric!("checkpoints", "Checkpoints written"),
-            checkpoint_failures: metric!("checkpoint_failures", "Checkpoints that could not be written"),
-            checkpoint_millis: metric!("checkpoint_milliseconds", "How long the last checkpoint took"),
-            commits: metric!("journal_commits", "Groups of batches written and synchronised at once"),
+            checkpoint_failures: metric!(
+                "checkpoint_failures",
+                "Checkpoints that could not be written"
+            ),
+            checkpoint_millis: metric!(
+                "checkpoint_milliseconds",
+                "How long the last checkpoint took"
+            ),
+            commits: metric!(
+                "journal_commits",
+                "Groups of batches written and synchronised at once"
+            ),
             hosts: metric!("hosts", "Hosts known"),
             model_bytes: metric!("model_bytes", "Memory of all models"),
             journal_bytes: metric!("journal_bytes", "Size of the journal"),
-            pending: metric!("exchanges_pending", "Exchanges acknowledged and not learnt yet"),
-            shims: metric!("shims_active", "Shims that are connected or sent something in the last minute"),
+            pending: metric!(
+                "exchanges_pending",
+                "Exchanges acknowledged and not learnt yet"
+            ),
+            shims: metric!(
+                "shims_active",
+                "Shims that are connected or sent something in the last minute"
+            ),
             ready: metric!("ready", "1 when telemetry is accepted"),
-            journal_damages: metric!("journal_damages", "Damaged ranges found in the journal at start"),
-            hosts_evicted: metric!("hosts_evicted", "Hosts without any success that gave way to others"),
+            journal_damages: metric!(
+                "journal_damages",
+                "Damaged ranges found in the journal at start"
+            ),
+            hosts_evicted: metric!(
+                "hosts_evicted",
+                "Hosts without any success that gave way to others"
+            ),
             registry: Registry::default(),
         };
         Metrics {

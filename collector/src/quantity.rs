@@ -21,10 +21,14 @@ pub struct Span(pub Duration);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
     /// Not a size.
-    #[error("`{0}` is not a size: want a number of bytes with an optional unit k, m or g, such as 64m")]
+    #[error(
+        "`{0}` is not a size: want a number of bytes with an optional unit k, m or g, such as 64m"
+    )]
     Size(String),
     /// Not a span.
-    #[error("`{0}` is not a span of time: want a whole number with a unit ms, s, m, h or d, such as 30s")]
+    #[error(
+        "`{0}` is not a span of time: want a whole number with a unit ms, s, m, h or d, such as 30s"
+    )]
     Span(String),
 }
 

@@ -130,9 +130,7 @@ impl Shims {
     /// All of them, the last heard first.
     pub fn list(&self) -> Vec<Shim> {
         let mut shims: Vec<_> = self.lock().values().cloned().collect();
-        shims.sort_unstable_by(|a, b| {
-            (b.last_seen, &a.instance).cmp(&(a.last_seen, &b.instance))
-        });
+        shims.sort_unstable_by(|a, b| (b.last_seen, &a.instance).cmp(&(a.last_seen, &b.instance)));
         shims
     }
 
@@ -242,7 +240,13 @@ mod tests {
     #[test]
     fn who_is_there() {
         let (shims, metrics) = (Shims::default(), Metrics::default());
-        shims.heard(&envelope(1, 0, &[]), [127, 0, 0, 1].into(), None, 1000, &metrics);
+        shims.heard(
+            &envelope(1, 0, &[]),
+            [127, 0, 0, 1].into(),
+            None,
+            1000,
+            &metrics,
+        );
         assert_eq!(shims.active(1000 + ACTIVE_MILLIS - 1), 1);
         assert_eq!(shims.active(1000 + ACTIVE_MILLIS), 0);
         shims.stream(&[1; 16], 1);

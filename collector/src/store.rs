@@ -119,10 +119,7 @@ impl Store {
     }
 
     /// Reads the last checkpoint; `model` is given each host's name and bytes.
-    pub fn load(
-        &mut self,
-        mut model: impl FnMut(&str, &[u8]),
-    ) -> Result<Checkpoint, StoreError> {
+    pub fn load(&mut self, mut model: impl FnMut(&str, &[u8])) -> Result<Checkpoint, StoreError> {
         let path = self.path.clone();
         let failed = |error: redb::Error| StoreError::Database {
             what: "read",
@@ -192,9 +189,7 @@ impl Store {
                 for (host, bytes) in models {
                     match bytes {
                         Some(bytes) => {
-                            table
-                                .insert(host.as_str(), bytes.as_slice())
-                                .map_err(put)?;
+                            table.insert(host.as_str(), bytes.as_slice()).map_err(put)?;
                         }
                         None => {
                             table.remove(host.as_str()).map_err(put)?;
@@ -215,9 +210,7 @@ impl Store {
             Ok(())
         })();
         let committed = match written {
-            Ok(()) => write
-                .commit()
-                .map_err(|error| failed(error.into()).into()),
+            Ok(()) => write.commit().map_err(|error| failed(error.into()).into()),
             Err(error) => {
                 let _ = write.abort();
                 Err(error)

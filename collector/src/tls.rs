@@ -89,11 +89,15 @@ impl Tls {
 }
 
 fn stamps(files: &TlsFiles) -> Vec<Option<SystemTime>> {
-    [Some(&files.cert), Some(&files.key), files.client_ca.as_ref()]
-        .into_iter()
-        .flatten()
-        .map(|path| fs::metadata(path).and_then(|meta| meta.modified()).ok())
-        .collect()
+    [
+        Some(&files.cert),
+        Some(&files.key),
+        files.client_ca.as_ref(),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|path| fs::metadata(path).and_then(|meta| meta.modified()).ok())
+    .collect()
 }
 
 fn load(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
@@ -128,10 +132,9 @@ fn load(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
                     .add(certificate)
                     .map_err(|error| unusable(error.to_string()))?;
             }
-            let verifier =
-                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                    .build()
-                    .map_err(|error| unusable(error.to_string()))?;
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                .build()
+                .map_err(|error| unusable(error.to_string()))?;
             builder.with_client_cert_verifier(verifier)
         }
     };
@@ -166,9 +169,9 @@ pub fn refusal(error: &std::io::Error) -> &'static str {
         .and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match tls {
         Some(rustls::Error::NoCertificatesPresented) => "client_certificate_missing",
-        Some(rustls::Error::InvalidCertificate(rustls::CertificateError::Expired | rustls::CertificateError::ExpiredContext { .. })) => {
-            "client_certificate_expired"
-        }
+        Some(rustls::Error::InvalidCertificate(
+            rustls::CertificateError::Expired | rustls::CertificateError::ExpiredContext { .. },
+        )) => "client_certificate_expired",
         Some(rustls::Error::InvalidCertificate(_)) => "client_certificate_invalid",
         // The client has looked at our certificate and hung up: wrong authority, wrong name, expired.
         Some(rustls::Error::AlertReceived(_)) => "certificate_refused_by_client",
@@ -223,7 +226,12 @@ mod tests {
         let later = SystemTime::now() + std::time::Duration::from_secs(5);
         for (from, to) in [(&other_cert, &cert), (&other_key, &key)] {
             fs::copy(from, to).unwrap();
-            fs::File::options().write(true).open(to).unwrap().set_modified(later).unwrap();
+            fs::File::options()
+                .write(true)
+                .open(to)
+                .unwrap()
+                .set_modified(later)
+                .unwrap();
         }
         assert!(tls.reload().unwrap());
         assert!(!Arc::ptr_eq(&before, &tls.current()));

@@ -105,7 +105,9 @@ pub enum Denied {
     #[error("the token has been revoked")]
     Revoked,
     /// Opens something else.
-    #[error("the token is for something else: `token create --admin` makes those for people, without it those for shims")]
+    #[error(
+        "the token is for something else: `token create --admin` makes those for people, without it those for shims"
+    )]
     Scope,
 }
 
@@ -440,7 +442,10 @@ mod tests {
     fn both_ways_to_present_one() {
         assert_eq!(presented(Some(b"Bearer sil_x")), Ok(b"sil_x".to_vec()));
         assert_eq!(presented(Some(b"bearer  sil_x ")), Ok(b"sil_x".to_vec()));
-        assert_eq!(presented(Some(b"Basic bWU6c2lsX3g=")), Ok(b"sil_x".to_vec()));
+        assert_eq!(
+            presented(Some(b"Basic bWU6c2lsX3g=")),
+            Ok(b"sil_x".to_vec())
+        );
         assert_eq!(presented(None), Err(Denied::Missing));
         for wrong in ["sil_x", "Digest x", "Basic !", "Basic bWU="] {
             assert_eq!(presented(Some(wrong.as_bytes())), Err(Denied::Unknown));

@@ -7,6 +7,7 @@
 //! tried once a second, so that readiness returns by itself. It never answers `Durable` before the disk has.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -86,6 +87,8 @@ pub struct Writer {
     pub health: Arc<Health>,
     /// What it counts.
     pub metrics: Arc<Metrics>,
+    /// Set when a checkpoint would make room.
+    pub hurry: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -115,8 +118,11 @@ impl Writer {
     }
 
     fn idle(&mut self, expired: &mut Instant, now: u64) {
-        if self.health.problem().is_some() && self.journal.probe().is_ok() {
-            self.healthy();
+        if self.health.problem().is_some() {
+            match self.journal.probe() {
+                Ok(()) => self.healthy(),
+                Err(_) => self.hurry.store(true, Relaxed),
+            }
         }
         if expired.elapsed() > Duration::from_secs(3600) {
             *expired = Instant::now();
@@ -174,6 +180,7 @@ impl Writer {
                     tracing::error!(%error, "telemetry is refused until this is over; shims keep and resend it");
                 }
                 self.health.set(Some(reason.clone()));
+                self.hurry.store(true, Relaxed);
                 for one in first.into_iter().chain(again) {
                     self.metrics.unacknowledged.inc_by(one.exchanges);
                     drop(one.permit);
@@ -218,6 +225,7 @@ mod tests {
             windows: Windows::default(),
             health: Arc::default(),
             metrics: Arc::default(),
+            hurry: Arc::default(),
         };
         World {
             _dir: dir,
@@ -273,7 +281,10 @@ mod tests {
         assert_eq!(answers, [Durable, Durable, Duplicate, Duplicate, Durable]);
         assert_eq!(read_all(&mut world.reader), 3);
         let metrics = &world.writer.metrics;
-        assert_eq!((metrics.acknowledged.get(), metrics.duplicate.get()), (6, 4));
+        assert_eq!(
+            (metrics.acknowledged.get(), metrics.duplicate.get()),
+            (6, 4)
+        );
         assert_eq!(world.budget.available_permits(), 1 << 20);
     }
 

@@ -132,8 +132,7 @@ impl Reader {
                         break;
                     }
                     let entry = state.recent.pop_front()?;
-                    state.recent_bytes =
-                        state.recent_bytes.saturating_sub(entry.payload.len());
+                    state.recent_bytes = state.recent_bytes.saturating_sub(entry.payload.len());
                     if entry.position == self.next {
                         return Some(Plan::Take(entry));
                     }
@@ -191,7 +190,11 @@ impl Reader {
     ) -> std::io::Result<Option<frame::Frame>> {
         let file = match &mut self.open {
             Some((open, file)) if *open == number => file,
-            open => &mut open.insert((number, File::open(self.shared.path(number))?)).1,
+            open => {
+                &mut open
+                    .insert((number, File::open(self.shared.path(number))?))
+                    .1
+            }
         };
         let offset = self.next.offset;
         let mut header = [0; frame::FRAME_HEADER];

@@ -59,10 +59,7 @@ fn batches_come_back_in_order_from_memory_and_from_files() {
         }
         assert_eq!(read_all(&mut reader), expected);
         drop(journal);
-        assert!(matches!(
-            reader.next(Duration::from_secs(5)),
-            Step::Closed
-        ));
+        assert!(matches!(reader.next(Duration::from_secs(5)), Step::Closed));
     }
 }
 

@@ -130,7 +130,9 @@ impl Checkpointer {
     pub(super) fn end(self) {
         drop(self.jobs);
         if self.thread.join().is_err() {
-            tracing::error!("the checkpoint thread ended with a panic; the next start learns from the journal");
+            tracing::error!(
+                "the checkpoint thread ended with a panic; the next start learns from the journal"
+            );
         }
     }
 

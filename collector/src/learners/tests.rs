@@ -187,7 +187,10 @@ fn after_a_crash_the_journal_is_learnt_on_top_of_the_last_checkpoint() {
     let mut opened = 0;
     for (sequence, dir) in copied {
         // A copy made while the database was being written may be torn in ways that no disk tears it.
-        if Store::open(&dir).and_then(|mut store| store.load(|_, _| {})).is_err() {
+        if Store::open(&dir)
+            .and_then(|mut store| store.load(|_, _| {}))
+            .is_err()
+        {
             continue;
         }
         opened += 1;
