@@ -46,7 +46,7 @@ pub enum HarError {
     },
     /// It is JSON no longer.
     #[error(
-        "byte {offset}, line {line}: expected {expected}, found {found}; {entries} entries before it are whole"
+        "byte {offset}, line {line}: expected {expected}, found {found}; whole entries before it: {entries}"
     )]
     Broken {
         /// Where.
@@ -62,7 +62,7 @@ pub enum HarError {
     },
     /// It ends too early.
     #[error(
-        "the file is cut off: it ends at byte {offset}, line {line}, {inside}; {entries} entries before it are whole"
+        "the file is cut off: it ends at byte {offset}, line {line}, {inside}; whole entries before it: {entries}"
     )]
     Truncated {
         /// Where it ends.

@@ -280,7 +280,7 @@ fn several_hosts_get_a_document_each() {
         "{said}"
     );
     assert!(
-        said.contains("  b.test:8443 (1 operations, 9 exchanges)\n  a.test"),
+        said.contains("  b.test:8443 (operations: 1, exchanges: 9)\n  a.test"),
         "{said}"
     );
     let title = |path: PathBuf| -> String {
@@ -339,6 +339,25 @@ fn several_hosts_get_a_document_each() {
         "https://a.test"
     );
 
+    // Two hosts whose names fall together as file names.
+    let alike = [
+        write(&directory, "d.har", things("d.test:81", 2)),
+        write(&directory, "e.har", things("d.test_81", 3)),
+    ];
+    let run = learn()
+        .args(&alike)
+        .arg("-q")
+        .arg("-o")
+        .arg(documents.join(""))
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", stderr(&run));
+    assert_eq!(title(documents.join("d.test_81.json")), "https://d.test_81");
+    assert_eq!(
+        title(documents.join("d.test_81-2.json")),
+        "https://d.test:81"
+    );
+
     let one = document(learn().args(&files).args(["--host", "a.*"]));
     assert_eq!(one["servers"][0]["url"], "https://a.test");
     let said = refusal(learn().args(&files).args(["--host", "nobody.test"]));
@@ -365,8 +384,7 @@ fn a_cut_recording_is_refused_and_can_be_learnt_as_far_as_it_goes() {
         "{said}"
     );
     assert!(
-        said.contains("in the middle of entry 30")
-            && said.contains("29 entries before it are whole"),
+        said.contains("in the middle of entry 30") && said.contains("whole entries before it: 29"),
         "{said}"
     );
     assert!(said.contains("--keep-going") && !out.exists(), "{said}");

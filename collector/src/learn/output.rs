@@ -138,7 +138,7 @@ impl Output {
             let line = |learnt: &&Learnt<'_>| {
                 let operations = learnt.document.operations().len();
                 format!(
-                    "  {} ({operations} operations, {} exchanges)\n",
+                    "  {} (operations: {operations}, exchanges: {})\n",
                     learnt.host, learnt.counts.exchanges
                 )
             };

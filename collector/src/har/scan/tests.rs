@@ -88,7 +88,7 @@ fn archives_may_follow_one_another() {
     check(
         &format!("{one},"),
         &[r#"1 @19 :1 {"a":1}"#],
-        "byte 29, line 1: expected the end or another archive, found \",\"; 1 entries before it are whole",
+        "byte 29, line 1: expected the end or another archive, found \",\"; whole entries before it: 1",
     );
 }
 
@@ -98,22 +98,22 @@ fn a_cut_is_told_with_the_entry_it_fell_in() {
         "{\"log\":{\"entries\":[{},\n {\"a\":\"b",
         &["1 @19 :1 {}"],
         "the file is cut off: it ends at byte 31, line 2, in the middle of entry 2 (which begins at byte 24, line 2); \
-         1 entries before it are whole",
+         whole entries before it: 1",
     );
     check(
         r#"{"log":{"entries":[{},"#,
         &["1 @19 :1 {}"],
-        "the file is cut off: it ends at byte 22, line 1, between two entries; 1 entries before it are whole",
+        "the file is cut off: it ends at byte 22, line 1, between two entries; whole entries before it: 1",
     );
     check(
         r#"{"log":{"vers"#,
         &[],
-        "the file is cut off: it ends at byte 13, line 1, inside a key; 0 entries before it are whole",
+        "the file is cut off: it ends at byte 13, line 1, inside a key; whole entries before it: 0",
     );
     check(
         r#"{"log":"#,
         &[],
-        "the file is cut off: it ends at byte 7, line 1, before the value of \"log\"; 0 entries before it are whole",
+        "the file is cut off: it ends at byte 7, line 1, before the value of \"log\"; whole entries before it: 0",
     );
 }
 
@@ -158,21 +158,19 @@ fn what_is_out_of_place_is_named() {
     );
     at(
         r#"{"log":[]}"#,
-        "byte 7, line 1: expected an object as the value of \"log\", found \"[]}\"; 0 entries before it are whole",
+        "byte 7, line 1: expected an object as the value of \"log\", found \"[]}\"; whole entries before it: 0",
     );
     at(
         r#"{"log":{"entries":{}}}"#,
-        "byte 18, line 1: expected an array as the value of \"log.entries\", found \"{}}}\"; 0 entries before it are \
-         whole",
+        "byte 18, line 1: expected an array as the value of \"log.entries\", found \"{}}}\"; whole entries before it: 0",
     );
     at(
         r#"{"log":{"entries":[1]}}"#,
-        "byte 19, line 1: expected an object as an entry of \"log.entries\", found \"1]}}\"; 0 entries before it are \
-         whole",
+        "byte 19, line 1: expected an object as an entry of \"log.entries\", found \"1]}}\"; whole entries before it: 0",
     );
     at(
         r#"{"log" {}}"#,
-        "byte 7, line 1: expected ':' after a key, found \"{}}\"; 0 entries before it are whole",
+        "byte 7, line 1: expected ':' after a key, found \"{}}\"; whole entries before it: 0",
     );
 }
 
