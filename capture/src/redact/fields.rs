@@ -90,8 +90,11 @@ fn any_mark(text: &[u8], mut wanted: impl FnMut(usize) -> bool) -> bool {
     let zeros = |word: u64| word.wrapping_sub(LOW) & !word & HIGH;
     let is_mark = |byte: u8| byte == b':' || byte == b'=';
     let (words, tail) = text.as_chunks::<8>();
-    for (index, bytes) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*bytes);
+    let mut last = [0; 8];
+    last.iter_mut().zip(tail).for_each(|(to, from)| *to = *from);
+    for index in 0..=words.len() {
+        let bytes = words.get(index).copied().unwrap_or(last);
+        let word = u64::from_le_bytes(bytes);
         let mut found = zeros(word ^ (LOW * b':' as u64)) | zeros(word ^ (LOW * b'=' as u64));
         while found != 0 {
             let shift = found.trailing_zeros() & !7;
@@ -101,10 +104,7 @@ fn any_mark(text: &[u8], mut wanted: impl FnMut(usize) -> bool) -> bool {
             found &= found - 1;
         }
     }
-    let start = text.len() - tail.len();
-    tail.iter()
-        .enumerate()
-        .any(|(at, byte)| is_mark(*byte) && wanted(start + at))
+    false
 }
 
 /// Whether there is an escape that could stand for a letter: `\u0070`, `%70`.

@@ -117,17 +117,21 @@ fn significant_from_the_end(name: &[u8]) -> impl Iterator<Item = u8> + '_ {
         .map(|b| b.to_ascii_lowercase())
 }
 
-#[inline]
+#[inline(always)]
 fn tail_hash(name: &[u8]) -> u16 {
-    if let [.., a, b, c] = name {
-        let (a, b, c) = (plain(*a), plain(*b), plain(*c));
+    if let [.., before, b, c] = name {
+        let (a, b, c) = (plain(*before), plain(*b), plain(*c));
         if a != 0 && b != 0 && c != 0 {
             return hash(u32::from(c) << 16 | u32::from(b) << 8 | u32::from(a));
+        }
+        if *before == b'"' && b != 0 && c != 0 {
+            return hash(u32::from(c) << 8 | u32::from(b));
         }
     }
     tail_hash_slowly(name)
 }
 
+#[cold]
 fn tail_hash_slowly(name: &[u8]) -> u16 {
     hash(
         significant_from_the_end(name)
@@ -142,7 +146,7 @@ fn hash(tail: u32) -> u16 {
 }
 
 /// A letter, in lower case, or a digit; 0 for whatever else.
-#[inline]
+#[inline(always)]
 fn plain(byte: u8) -> u8 {
     const PLAIN: [u8; 256] = {
         let mut table = [0; 256];
