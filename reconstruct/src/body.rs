@@ -166,7 +166,7 @@ impl Entry for Content {
         self.shape.merge(other.shape);
     }
     fn charge(&self) -> u32 {
-        16 + self.shape.charge()
+        self.shape.charge()
     }
     fn heap(&self) -> usize {
         self.shape.heap()

@@ -78,7 +78,11 @@ const PLAIN_FROM: u8 = 10;
 const LAST_LEVEL: u8 = 40;
 /// Longer keys are values, not names.
 const LONGEST_KEY: usize = 128;
-const ENTRY: u32 = 48;
+
+/// What an entry takes beside its key and the value's heap, room to grow included.
+fn entry<V>() -> u32 {
+    (size_of::<(Box<str>, V)>() * 5 / 4 + 16) as u32
+}
 
 fn passes(key: &str, level: u8) -> bool {
     if key.len() > LONGEST_KEY || level >= LAST_LEVEL {
@@ -102,7 +106,12 @@ impl<V: Entry> Thinned<V> {
             Ok(at) => Slot::Own(at),
             Err(at) if passes(key, self.level) => {
                 let value = V::default();
-                self.charge += ENTRY + key.len() as u32 + value.charge();
+                self.charge += entry::<V>() + key.len() as u32 + value.charge();
+                if self.entries.len() == self.entries.capacity() {
+                    // Doubling would hold twice of what is charged.
+                    self.entries
+                        .reserve_exact((self.entries.len() / 4).clamp(1, 64));
+                }
                 self.entries.insert(at, (key.into(), value));
                 self.bind(bound);
                 if self.entries.len() <= bound.entries {
@@ -124,7 +133,7 @@ impl<V: Entry> Thinned<V> {
     pub(crate) fn rest_slot(&mut self) -> Slot {
         if self.rest.is_none() {
             let value = Box::<V>::default();
-            self.charge += ENTRY + value.charge();
+            self.charge += entry::<V>() + value.charge();
             self.rest = Some(value);
         }
         Slot::Rest
@@ -191,8 +200,8 @@ impl<V: Entry> Thinned<V> {
         let own = self
             .entries
             .iter()
-            .map(|(k, v)| ENTRY + k.len() as u32 + v.charge());
-        let rest = self.rest.as_ref().map(|r| ENTRY + r.charge());
+            .map(|(k, v)| entry::<V>() + k.len() as u32 + v.charge());
+        let rest = self.rest.as_ref().map(|r| entry::<V>() + r.charge());
         self.charge = own.chain(rest).fold(0, u32::saturating_add);
     }
 
@@ -323,7 +332,7 @@ impl Entry for Count {
         self.0 += other.0;
     }
     fn charge(&self) -> u32 {
-        8
+        0
     }
     fn heap(&self) -> usize {
         0

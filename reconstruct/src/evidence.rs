@@ -230,7 +230,9 @@ impl Evidence {
             self.request.charge(),
             self.responses.charge(),
         ];
-        parts.into_iter().fold(1024, u32::saturating_add)
+        parts
+            .into_iter()
+            .fold(size_of::<Evidence>() as u32 + 256, u32::saturating_add)
     }
 
     /// The charge a node counts: all of the bound once something was given up.
@@ -308,7 +310,7 @@ impl Entry for Parameter {
         self.values.merge(other.values);
     }
     fn charge(&self) -> u32 {
-        16 + self.values.charge()
+        self.values.charge()
     }
     fn heap(&self) -> usize {
         self.values.heap()
@@ -322,7 +324,7 @@ impl Entry for Response {
         self.bodies.merge(other.bodies);
     }
     fn charge(&self) -> u32 {
-        64 + self.headers.charge() + self.bodies.charge()
+        self.headers.charge() + self.bodies.charge()
     }
     fn heap(&self) -> usize {
         self.headers.heap() + self.bodies.heap()

@@ -7,9 +7,9 @@
 use crate::bounded::Seen;
 use crate::class::Class;
 use crate::evidence::Evidence;
-use crate::likeness::{Profile, members};
+use crate::likeness::{self, Profile, members};
 use crate::tree::{Method, Node};
-use crate::verdict;
+use crate::verdict::{self, Before};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One segment of a template.
@@ -60,6 +60,7 @@ pub(crate) fn fold(succeeded: &Node, failed: &Node, identities: &Seen) -> Folded
             identities,
             listed: Vec::new(),
             depth: 0,
+            before: Before::Front,
         },
     );
     root.attach(&[failed]);
@@ -72,6 +73,7 @@ struct Surroundings<'a> {
     /// Members of the items that the node itself lists.
     listed: Vec<BTreeSet<u64>>,
     depth: usize,
+    before: Before,
 }
 
 fn settle(nodes: &[&Node], around: &Surroundings<'_>) -> Folded {
@@ -125,16 +127,18 @@ fn settle(nodes: &[&Node], around: &Surroundings<'_>) -> Folded {
             }
         }
     }
+    let recurrence =
+        likeness::recurrence(words.values().map(Vec::as_slice).chain([below.as_slice()]));
     let profiles: BTreeMap<&str, Profile> = words
         .iter()
-        .map(|(w, nodes)| (*w, Profile::of(nodes)))
+        .map(|(w, nodes)| (*w, Profile::of(nodes, &recurrence)))
         .collect();
     let siblings = verdict::Siblings {
-        values: (!below.is_empty()).then(|| Profile::of(&below)),
+        values: (!below.is_empty()).then(|| Profile::of(&below, &recurrence)),
         classes: &kinds.classes,
         listed: &around.listed,
         identities: around.identities,
-        depth: around.depth,
+        before: around.before,
     };
     let chosen = verdict::values_among(&profiles, &siblings);
     for (word, children) in words {
@@ -149,15 +153,18 @@ fn settle(nodes: &[&Node], around: &Surroundings<'_>) -> Folded {
         }
     }
     let listed = folded.lists();
-    let inside = Surroundings {
+    let mut inside = Surroundings {
         identities: around.identities,
         listed,
         depth: around.depth + 1,
+        before: Before::Value,
     };
     for (word, children) in constants {
+        inside.before = Before::after(&word, around.before);
         folded.constants.insert(word, settle(&children, &inside));
     }
     if !below.is_empty() {
+        inside.before = Before::Value;
         folded.parameter = Some((kinds, Box::new(settle(&below, &inside))));
     }
     folded

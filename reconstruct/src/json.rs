@@ -40,7 +40,7 @@ pub(crate) fn learn(
         return Read::Malformed;
     }
     if scale >= OPAQUE {
-        shape.unknown += 1;
+        shape.unknown = shape.unknown.saturating_add(1);
         return Read::Json;
     }
     let mut walker = Walker {
@@ -95,7 +95,7 @@ impl<'a> Walker<'a, '_> {
             b'{' if depth < DEEPEST => self.object(shape, depth),
             b'[' if depth < DEEPEST => self.array(shape, depth, identifies),
             b'{' | b'[' => {
-                shape.unknown += 1;
+                shape.unknown = shape.unknown.saturating_add(1);
                 self.skip()
             }
             b'"' => {
@@ -106,9 +106,15 @@ impl<'a> Walker<'a, '_> {
                 shape.text(|s| s.learn(&text));
                 Ok(())
             }
-            b't' => self.word("true").map(|()| shape.booleans += 1),
-            b'f' => self.word("false").map(|()| shape.booleans += 1),
-            b'n' => self.word("null").map(|()| shape.nulls += 1),
+            b't' => self
+                .word("true")
+                .map(|()| shape.booleans = shape.booleans.saturating_add(1)),
+            b'f' => self
+                .word("false")
+                .map(|()| shape.booleans = shape.booleans.saturating_add(1)),
+            b'n' => self
+                .word("null")
+                .map(|()| shape.nulls = shape.nulls.saturating_add(1)),
             b'-' | b'0'..=b'9' => self.number(shape),
             _ => Err(Cut),
         }
@@ -129,7 +135,7 @@ impl<'a> Walker<'a, '_> {
             return Err(Cut);
         }
         if whole {
-            shape.integers += 1;
+            shape.integers = shape.integers.saturating_add(1);
             let digits = self.at - start;
             shape.wide |= digits > 9
                 && self
@@ -137,7 +143,7 @@ impl<'a> Walker<'a, '_> {
                     .get(start..self.at)
                     .is_none_or(|t| t.parse::<i32>().is_err());
         } else {
-            shape.numbers += 1;
+            shape.numbers = shape.numbers.saturating_add(1);
         }
         Ok(())
     }

@@ -10,47 +10,91 @@ use crate::shape::Shape;
 use crate::tree::{Method, Node};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where an operation stands below the segment: depth, method, and its last word if it has one.
-type Place = (u8, Method, Option<String>);
+/// Where an operation stands below the segment: its method, and the words on the way, blank where a value may stand.
+type Place = (Method, Vec<Option<String>>);
+
+/// How many of the siblings have a word at a depth below them: what recurs is a constant.
+pub(crate) type Recurrence = BTreeMap<(u8, String), usize>;
 
 /// The operations at and below one segment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Profile {
     /// Per place the hashed paths of body members; empty where bodies are empty or no JSON objects.
     places: BTreeMap<Place, BTreeSet<u64>>,
-    /// Places whose last segment is the value itself or below another value: any word may stand there.
     pub calls: u64,
+    /// Whether a sure value (a number, a UUID) stands directly below.
+    pub before_values: bool,
 }
 
 /// How deep operations are looked at.
-const DEEPEST: u8 = 4;
+const DEEPEST: usize = 4;
 /// Places and members kept per profile.
 const MOST_PLACES: usize = 96;
 const MOST_MEMBERS: usize = 128;
 
+/// Counts, for siblings given as the nodes below each, which words recur.
+pub(crate) fn recurrence<'a>(siblings: impl Iterator<Item = &'a [&'a Node]>) -> Recurrence {
+    fn collect(node: &Node, depth: u8, out: &mut BTreeSet<(u8, String)>) {
+        if usize::from(depth) >= DEEPEST || out.len() >= 512 {
+            return;
+        }
+        for (word, child) in node.words.iter() {
+            out.insert((depth, word.to_owned()));
+            collect(child, depth + 1, out);
+        }
+        for child in node
+            .values
+            .values()
+            .map(|v| &v.node)
+            .chain(node.words.rest())
+        {
+            collect(child, depth + 1, out);
+        }
+    }
+    let mut out = Recurrence::new();
+    for nodes in siblings {
+        let mut words = BTreeSet::new();
+        nodes.iter().for_each(|n| collect(n, 0, &mut words));
+        for word in words {
+            *out.entry(word).or_default() += 1;
+        }
+    }
+    out
+}
+
 impl Profile {
-    pub(crate) fn of(nodes: &[&Node]) -> Profile {
+    pub(crate) fn of(nodes: &[&Node], recurrence: &Recurrence) -> Profile {
         let mut profile = Profile::default();
         for node in nodes {
-            profile.add(node, 0, None);
+            profile.add(node, &mut Vec::new(), recurrence);
+            profile.before_values |= !node.values.is_empty();
         }
         profile
     }
 
-    fn add(&mut self, node: &Node, depth: u8, last: Option<&str>) {
+    fn add(&mut self, node: &Node, way: &mut Vec<Option<String>>, recurrence: &Recurrence) {
         for (method, evidence) in &node.methods {
             self.calls += evidence.calls;
-            if self.places.len() < MOST_PLACES {
-                let members = self
-                    .places
-                    .entry((depth, *method, last.map(str::to_owned)))
-                    .or_default();
-                members_of(evidence, members);
+            self.place(*method, way, evidence);
+            // A value that recurs looks like a constant; an anchor before it lets it be compared with those that do not.
+            if way.len() >= 2
+                && let Some(last) = way.last_mut().and_then(Option::take)
+            {
+                self.place(*method, way, evidence);
+                if let Some(slot) = way.last_mut() {
+                    *slot = Some(last);
+                }
             }
         }
-        if depth < DEEPEST {
+        if way.len() < DEEPEST {
+            let depth = way.len() as u8;
             for (word, child) in node.words.iter() {
-                self.add(child, depth + 1, Some(word));
+                let recurs = recurrence
+                    .get(&(depth, word.to_owned()))
+                    .is_some_and(|n| *n >= 2);
+                way.push(recurs.then(|| word.to_owned()));
+                self.add(child, way, recurrence);
+                way.pop();
             }
             for child in node
                 .values
@@ -58,8 +102,17 @@ impl Profile {
                 .map(|v| &v.node)
                 .chain(node.words.rest())
             {
-                self.add(child, depth + 1, None);
+                way.push(None);
+                self.add(child, way, recurrence);
+                way.pop();
             }
+        }
+    }
+
+    fn place(&mut self, method: Method, way: &[Option<String>], evidence: &Evidence) {
+        let place = (method, way.to_vec());
+        if self.places.len() < MOST_PLACES || self.places.contains_key(&place) {
+            members_of(evidence, self.places.entry(place).or_default());
         }
     }
 
@@ -75,12 +128,17 @@ impl Profile {
 
     /// Methods answered at the segment itself.
     pub(crate) fn methods(&self) -> impl Iterator<Item = Method> {
-        self.places.keys().filter(|p| p.0 == 0).map(|p| p.1)
+        self.places.keys().filter(|p| p.1.is_empty()).map(|p| p.0)
     }
 
     /// Members of what GET answers at the segment itself.
     pub(crate) fn item(&self) -> Option<&BTreeSet<u64>> {
-        self.places.get(&(0, Method::Get, None))
+        self.places.get(&(Method::Get, Vec::new()))
+    }
+
+    /// Whether everything answered here is answered there, too, as far as methods and words tell.
+    pub(crate) fn within(&self, other: &Profile) -> bool {
+        self.places.keys().all(|p| other.places.contains_key(p))
     }
 
     /// -1 (surely different things) to 1 (surely the same kind of thing).
@@ -91,9 +149,9 @@ impl Profile {
                 continue;
             };
             // The same word at the same depth is evidence by itself; without one only what is answered tells.
-            let named = place.2.is_some();
+            let named = place.1.iter().any(Option::is_some);
             let (score, heft) = match likeness_of(mine, theirs) {
-                Some(share) => (share * 2.0 - 0.8, if named { 1.2 } else { 1.0 }),
+                Some(share) => (share * 2.0 - 1.0, if named { 1.2 } else { 1.0 }),
                 None if named => (0.6, 0.8),
                 None => (0.2, 0.3),
             };
@@ -143,7 +201,7 @@ fn members_of(evidence: &Evidence, out: &mut BTreeSet<u64>) {
 
 /// The paths of the members of a shape, hashed onto `seed`.
 pub(crate) fn members(shape: &Shape, seed: u64, depth: usize, out: &mut BTreeSet<u64>) {
-    if depth > 3 {
+    if depth > 1 {
         return;
     }
     if let Some(arrays) = &shape.arrays {

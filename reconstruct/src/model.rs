@@ -17,14 +17,14 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Bounds of one host's model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// The ceiling for [`Model::memory_bytes`]. Default 8 MiB; less than 2 MiB counts as 2 MiB.
+    /// The ceiling for [`Model::memory_bytes`]. Default 16 MiB; less than 2 MiB counts as 2 MiB.
     pub memory_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            memory_bytes: 8 << 20,
+            memory_bytes: 16 << 20,
         }
     }
 }
@@ -235,10 +235,10 @@ impl Model {
     }
 }
 
-/// Charges are rough and lists grow by doubling, so the trees get half of the ceiling between them.
+/// Charges leave out small vocabularies and the allocator, so the trees get three quarters of the ceiling between them.
 fn caps(limits: &Limits) -> [Caps; 2] {
-    let half = (limits.memory_bytes.max(LEAST_MEMORY) / 2).min(1 << 30) as u32;
-    [Caps::new(half / 10 * 6), Caps::new(half / 10 * 4)]
+    let room = (limits.memory_bytes.max(LEAST_MEMORY) / 4 * 3).min(1 << 30) as u32;
+    [Caps::new(room / 20 * 13), Caps::new(room / 20 * 7)]
 }
 
 fn checksum(body: &[u8]) -> [u8; 8] {

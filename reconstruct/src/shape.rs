@@ -18,15 +18,15 @@ pub(crate) const OPAQUE: Scale = 3;
 /// What one position of a body was.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Shape {
-    pub nulls: u64,
-    pub booleans: u64,
-    pub integers: u64,
+    pub nulls: u32,
+    pub booleans: u32,
+    pub integers: u32,
     /// Numbers with a fraction or an exponent.
-    pub numbers: u64,
+    pub numbers: u32,
     /// Whether an integer left the range of 32 bits.
     pub wide: bool,
     /// Values deeper than [`DEEPEST`], or not kept to stay in a bound: anything may be here.
-    pub unknown: u64,
+    pub unknown: u32,
     pub strings: Option<Box<Strings>>,
     pub arrays: Option<Box<Arrays>>,
     pub objects: Option<Box<Objects>>,
@@ -43,9 +43,9 @@ pub(crate) struct Arrays {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Objects {
     /// All of them.
-    pub count: u64,
+    pub count: u32,
     /// Those in bodies that were captured whole; only they tell what is required.
-    pub complete: u64,
+    pub complete: u32,
     pub members: Thinned<Property>,
 }
 
@@ -53,10 +53,10 @@ pub(crate) struct Objects {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Property {
     /// In how many complete objects it was.
-    pub present: u64,
+    pub present: u32,
     /// The number of the object that counted last: a name twice in one object counts once.
     #[serde(skip)]
-    pub last: u64,
+    pub last: u32,
     pub shape: Shape,
 }
 
@@ -74,23 +74,28 @@ impl Shape {
     /// How many values were seen.
     pub(crate) fn seen(&self) -> u64 {
         let containers = self.arrays.as_ref().map_or(0, |a| a.count)
-            + self.objects.as_ref().map_or(0, |o| o.count);
-        self.nulls
-            + self.booleans
-            + self.integers
-            + self.numbers
-            + self.unknown
+            + self.objects.as_ref().map_or(0, |o| u64::from(o.count));
+        [
+            self.nulls,
+            self.booleans,
+            self.integers,
+            self.numbers,
+            self.unknown,
+        ]
+        .iter()
+        .map(|n| u64::from(*n))
+        .sum::<u64>()
             + self.strings.as_ref().map_or(0, |s| s.count)
             + containers
     }
 
     pub(crate) fn merge(&mut self, other: Shape) {
-        self.nulls += other.nulls;
-        self.booleans += other.booleans;
-        self.integers += other.integers;
-        self.numbers += other.numbers;
+        self.nulls = self.nulls.saturating_add(other.nulls);
+        self.booleans = self.booleans.saturating_add(other.booleans);
+        self.integers = self.integers.saturating_add(other.integers);
+        self.numbers = self.numbers.saturating_add(other.numbers);
         self.wide |= other.wide;
-        self.unknown += other.unknown;
+        self.unknown = self.unknown.saturating_add(other.unknown);
         match (&mut self.strings, other.strings) {
             (Some(mine), Some(more)) => mine.merge(*more),
             (mine @ None, more) => *mine = more,
@@ -106,8 +111,8 @@ impl Shape {
         }
         match (&mut self.objects, other.objects) {
             (Some(mine), Some(more)) => {
-                mine.count += more.count;
-                mine.complete += more.complete;
+                mine.count = mine.count.saturating_add(more.count);
+                mine.complete = mine.complete.saturating_add(more.complete);
                 mine.members.merge(more.members);
             }
             (mine @ None, more) => *mine = more,
@@ -119,7 +124,7 @@ impl Shape {
     pub(crate) fn fit(&mut self, depth: usize, scale: Scale) {
         if scale >= OPAQUE {
             *self = Shape {
-                unknown: self.seen(),
+                unknown: self.seen().min(u64::from(u32::MAX)) as u32,
                 ..Shape::default()
             };
             return;
@@ -135,10 +140,19 @@ impl Shape {
     }
 
     pub(crate) fn charge(&self) -> u32 {
-        let strings = self.strings.as_ref().map_or(0, |s| s.charge());
-        let arrays = self.arrays.as_ref().map_or(0, |a| 32 + a.items.charge());
-        let objects = self.objects.as_ref().map_or(0, |o| 64 + o.members.charge());
-        64 + strings + arrays + objects
+        let strings = self
+            .strings
+            .as_ref()
+            .map_or(0, |s| size_of::<Strings>() as u32 + s.charge());
+        let arrays = self
+            .arrays
+            .as_ref()
+            .map_or(0, |a| size_of::<Arrays>() as u32 + a.items.charge());
+        let objects = self
+            .objects
+            .as_ref()
+            .map_or(0, |o| size_of::<Objects>() as u32 + o.members.charge());
+        strings + arrays + objects
     }
 
     pub(crate) fn heap(&self) -> usize {
@@ -165,9 +179,9 @@ impl Shape {
 
 impl Objects {
     /// Starts an object; its number tells [`Objects::member`] one object's names from the next one's.
-    pub(crate) fn open(&mut self, sure: bool) -> u64 {
-        self.count += 1;
-        self.complete += u64::from(sure);
+    pub(crate) fn open(&mut self, sure: bool) -> u32 {
+        self.count = self.count.saturating_add(1);
+        self.complete = self.complete.saturating_add(u32::from(sure));
         self.count
     }
 
@@ -175,7 +189,7 @@ impl Objects {
     pub(crate) fn member<T>(
         &mut self,
         name: &str,
-        object: u64,
+        object: u32,
         sure: bool,
         at: (usize, Scale),
         learn: impl FnOnce(&mut Shape) -> T,
@@ -189,7 +203,7 @@ impl Objects {
         let property = self.members.at(slot);
         if sure && property.last != object && slot != Slot::Rest {
             property.last = object;
-            property.present += 1;
+            property.present = property.present.saturating_add(1);
         }
         let before = property.charge();
         let result = learn(&mut property.shape);
@@ -200,7 +214,7 @@ impl Objects {
 
 impl Entry for Property {
     fn merge(&mut self, other: Property) {
-        self.present += other.present;
+        self.present = self.present.saturating_add(other.present);
         // Both counts of objects are below their sum, which the next object's number exceeds.
         self.last = 0;
         self.shape.merge(other.shape);

@@ -32,8 +32,8 @@ impl Default for Strings {
 }
 
 impl Strings {
-    const MOST_WORDS: usize = 32;
-    const MOST_BYTES: usize = 480;
+    const MOST_WORDS: usize = 20;
+    const MOST_BYTES: usize = 320;
     const LONGEST_WORD: usize = 40;
 
     pub(crate) fn learn(&mut self, text: &str) {
@@ -115,7 +115,8 @@ impl Entry for Strings {
     }
 
     fn charge(&self) -> u32 {
-        320
+        // A closed vocabulary takes up to twice as much, and few of the strings of an API have one.
+        120
     }
 
     fn heap(&self) -> usize {

@@ -119,7 +119,7 @@ impl Caps {
         let mut share = f64::from(root.max(LEAST) - RESERVE * (DEEPEST as u32 + 1));
         for (depth, cap) in caps.iter_mut().enumerate() {
             *cap = share as u32 + RESERVE * (DEEPEST - depth + 1) as u32;
-            share *= 0.75;
+            share *= 0.85;
         }
         Caps(caps)
     }
@@ -131,8 +131,8 @@ impl Caps {
 
 fn word_bound(cap: u32) -> Bound {
     Bound {
-        charge: cap / 4 * 3,
-        entries: 512,
+        charge: cap.saturating_sub(RESERVE),
+        entries: 384,
     }
 }
 
@@ -220,11 +220,14 @@ impl Node {
             .methods
             .values()
             .map(|e| if bare { e.raw_charge() } else { e.charge() });
-        let values = self.values.values().map(|v| 256 + v.node.charge());
+        let values = self
+            .values
+            .values()
+            .map(|v| (size_of::<Values>() as u32 + 192) + v.node.charge());
         self.raw = methods
             .chain(values)
             .chain([self.words.charge()])
-            .fold(256, u32::saturating_add);
+            .fold(64, u32::saturating_add);
     }
 
     /// Calls at this node and below.
@@ -268,7 +271,7 @@ impl Entry for Node {
         if self.level > 0 {
             self.cap.max(self.raw)
         } else {
-            self.raw.max(256)
+            self.raw.max(64)
         }
     }
 

@@ -17,19 +17,63 @@ pub(crate) struct Siblings<'a> {
     /// Members of the items the parent lists.
     pub listed: &'a [BTreeSet<u64>],
     pub identities: &'a Seen,
-    pub depth: usize,
+    pub before: Before,
+}
+
+/// What stands before a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// Nothing but prefixes and versions.
+    Front,
+    /// A constant in the plural.
+    Plural,
+    /// Another constant.
+    Word,
+    /// A value.
+    Value,
+}
+
+impl Before {
+    pub(crate) fn after(word: &str, before: Before) -> Before {
+        if before == Before::Front
+            && (class::is_version(word)
+                || matches!(word, "api" | "apis" | "rest")
+                || word.bytes().all(|b| b.is_ascii_digit()))
+        {
+            Before::Front
+        } else if is_plural(word) {
+            Before::Plural
+        } else {
+            Before::Word
+        }
+    }
+}
+
+fn is_plural(word: &str) -> bool {
+    word.len() >= 4
+        && (word.ends_with('s')
+            && !word.ends_with("ss")
+            && !word.ends_with("us")
+            && !word.ends_with("is"))
+        || matches!(word, "people" | "children" | "data" | "media")
 }
 
 struct Cluster<'a> {
     words: Vec<&'a str>,
     calls: Vec<u64>,
+    /// How many of the words have sure values below.
+    before_values: usize,
     profile: Profile,
+    members: Vec<&'a Profile>,
     /// Sum of the likeness at which each word joined.
     likeness: f64,
 }
 
 /// Words of different clusters are different things above this.
-const ALIKE: f64 = 0.3;
+const ALIKE: f64 = 0.15;
+
+/// Members of a cluster that a word is compared with.
+const MOST_COMPARED: usize = 16;
 
 /// Words that mean something in a path whatever stands beside them.
 const SPOKEN: [&str; 24] = [
@@ -40,17 +84,28 @@ const SPOKEN: [&str; 24] = [
 
 /// The words that are values.
 pub(crate) fn values_among<'a>(
-    profiles: &BTreeMap<&'a str, Profile>,
+    profiles: &'a BTreeMap<&'a str, Profile>,
     siblings: &Siblings<'_>,
 ) -> BTreeSet<&'a str> {
     let mut values = BTreeSet::new();
-    let open: Vec<(&'a str, &Profile)> = profiles
+    let open: Vec<(&'a str, &'a Profile)> = profiles
         .iter()
         .map(|(w, p)| (*w, p))
         .filter(|(w, _)| !class::is_version(w) && !SPOKEN.contains(w))
         .collect();
-    for cluster in clusters(&open) {
-        if judge(&cluster, siblings) > 0.0 {
+    let (yes, no): (Vec<Cluster<'_>>, Vec<Cluster<'_>>) = clusters(&open)
+        .into_iter()
+        .partition(|c| judge(c, siblings) > 0.0);
+    for cluster in &yes {
+        values.extend(cluster.words.iter().copied());
+    }
+    // What was too seldom called to be judged, and only does what values do here, is one more value.
+    for cluster in no.iter().filter(|c| c.words.len() <= 2) {
+        if yes.iter().any(|y| {
+            y.words.len() >= 3
+                && cluster.profile.within(&y.profile)
+                && y.likeness_between(cluster) >= 0.0
+        }) {
             values.extend(cluster.words.iter().copied());
         }
     }
@@ -58,7 +113,7 @@ pub(crate) fn values_among<'a>(
 }
 
 /// Greedy: the most called words first, each to the cluster it is most like; then clusters that turn out alike are joined.
-fn clusters<'a>(words: &[(&'a str, &Profile)]) -> Vec<Cluster<'a>> {
+fn clusters<'a>(words: &[(&'a str, &'a Profile)]) -> Vec<Cluster<'a>> {
     let mut order: Vec<usize> = (0..words.len()).collect();
     order.sort_by_key(|i| (std::cmp::Reverse(words[*i].1.calls), words[*i].0));
     let mut out: Vec<Cluster<'a>> = Vec::new();
@@ -66,30 +121,22 @@ fn clusters<'a>(words: &[(&'a str, &Profile)]) -> Vec<Cluster<'a>> {
         let best = out
             .iter()
             .enumerate()
-            .map(|(i, c)| (i, c.profile.likeness(profile)))
+            .map(|(i, c)| (i, c.likeness_to(profile)))
             .max_by(|a, b| a.1.total_cmp(&b.1));
         match best {
-            Some((i, likeness)) if likeness >= ALIKE => out[i].join(Cluster {
-                words: vec![word],
-                calls: vec![profile.calls],
-                profile: profile.clone(),
-                likeness,
-            }),
-            _ => out.push(Cluster {
-                words: vec![word],
-                calls: vec![profile.calls],
-                profile: profile.clone(),
-                likeness: 0.0,
-            }),
+            Some((i, likeness)) if likeness >= ALIKE => {
+                out[i].join(Cluster::new(word, profile, likeness))
+            }
+            _ => out.push(Cluster::new(word, profile, 0.0)),
         }
     }
     let mut i = 0;
     while i < out.len() {
-        let found = (i + 1..out.len()).find(|j| out[i].profile.likeness(&out[*j].profile) >= ALIKE);
+        let found = (i + 1..out.len()).find(|j| out[i].likeness_between(&out[*j]) >= ALIKE);
         match found {
             Some(j) => {
                 let mut other = out.remove(j);
-                other.likeness += out[i].profile.likeness(&other.profile);
+                other.likeness += out[i].likeness_between(&other);
                 out[i].join(other);
             }
             None => i += 1,
@@ -99,9 +146,53 @@ fn clusters<'a>(words: &[(&'a str, &Profile)]) -> Vec<Cluster<'a>> {
 }
 
 impl<'a> Cluster<'a> {
+    fn new(word: &'a str, profile: &'a Profile, likeness: f64) -> Cluster<'a> {
+        Cluster {
+            words: vec![word],
+            calls: vec![profile.calls],
+            before_values: usize::from(profile.before_values),
+            profile: profile.clone(),
+            members: vec![profile],
+            likeness,
+        }
+    }
+
+    /// The mean over those of its members that can be compared: a union of all would be like everything.
+    fn likeness_to(&self, other: &Profile) -> f64 {
+        let comparable: Vec<f64> = self
+            .members
+            .iter()
+            .take(MOST_COMPARED)
+            .map(|m| m.likeness(other))
+            .filter(|l| *l != 0.0)
+            .collect();
+        if comparable.is_empty() {
+            0.0
+        } else {
+            comparable.iter().sum::<f64>() / comparable.len() as f64
+        }
+    }
+
+    fn likeness_between(&self, other: &Cluster<'_>) -> f64 {
+        let comparable: Vec<f64> = other
+            .members
+            .iter()
+            .take(MOST_COMPARED)
+            .map(|m| self.likeness_to(m))
+            .filter(|l| *l != 0.0)
+            .collect();
+        if comparable.is_empty() {
+            0.0
+        } else {
+            comparable.iter().sum::<f64>() / comparable.len() as f64
+        }
+    }
+
     fn join(&mut self, other: Cluster<'a>) {
         self.words.extend(other.words);
         self.calls.extend(other.calls);
+        self.before_values += other.before_values;
+        self.members.extend(other.members);
         self.profile.absorb(&other.profile);
         self.likeness += other.likeness;
     }
@@ -115,11 +206,10 @@ fn judge(cluster: &Cluster<'_>, siblings: &Siblings<'_>) -> f64 {
         |test: &dyn Fn(&str) -> bool| cluster.words.iter().filter(|w| test(w)).count() as f64 / n;
     let mut odds = -1.6;
     // Many things of the same kind: constants that alike are few, values keep coming.
-    odds += if n >= 2.0 {
-        (n - 1.0).ln() * 1.1 + (cluster.likeness / (n - 1.0)).clamp(0.0, 1.0) * 1.2
-    } else {
-        0.0
-    };
+    let likeness = (cluster.likeness / (n - 1.0).max(1.0)).clamp(0.0, 1.0);
+    if n >= 2.0 {
+        odds += (n - 1.0).ln() * (0.4 + likeness) + likeness * 1.2;
+    }
     // New words still turn up: the share of words seen once estimates the chance that the next call brings another one.
     let once = cluster.calls.iter().filter(|c| **c == 1).count() as f64;
     if n >= 3.0 {
@@ -164,7 +254,7 @@ fn judge(cluster: &Cluster<'_>, siblings: &Siblings<'_>) -> f64 {
     }
     // Beside sure values: of their family when it looks like them, else a constant among them.
     if let Some(values) = &siblings.values {
-        let likeness = values.likeness(&cluster.profile);
+        let likeness = cluster.likeness_to(values);
         let family = siblings
             .classes
             .iter()
@@ -189,10 +279,16 @@ fn judge(cluster: &Cluster<'_>, siblings: &Siblings<'_>) -> f64 {
             0.0
         };
     }
-    // The front of a path names collections.
-    if siblings.depth == 0 {
-        odds -= 1.0;
-    }
+    // A number below a word is an item of the collection that the word names.
+    odds -= cluster.before_values as f64 / n * 2.0;
+    odds -= share(&is_plural) * 0.8;
+    // The front of a path names collections; a value stands after a noun, best in the plural, and seldom after a value.
+    odds += match siblings.before {
+        Before::Front => -1.5,
+        Before::Plural => 0.6,
+        Before::Word => 0.0,
+        Before::Value => -1.2,
+    };
     odds
 }
 
