@@ -359,4 +359,42 @@ mod tests {
             assert_eq!(is_single(setting.name), !list, "{}", setting.name);
         }
     }
+
+    /// `SILHOUETTE_UPDATE_GENERATED=1 cargo test -p silhouette-nginx` rewrites the table after a change.
+    #[test]
+    fn the_documentation_has_every_setting() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/nginx.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let mut table = String::from("\n| directive | default | accepts | |\n|---|---|---|---|\n");
+        for setting in Settings::TABLE {
+            let default = match setting.default {
+                "" => "–".to_owned(),
+                long if long.len() > 60 => "built-in list, see below".to_owned(),
+                short => format!("`{short}`"),
+            };
+            let accepts = setting.accepts.replace('|', "\\|");
+            table += &format!(
+                "| `silhouette_{}` | {default} | {accepts} | {} |\n",
+                setting.name, setting.help
+            );
+        }
+        for setting in Settings::TABLE
+            .iter()
+            .filter(|setting| setting.default.len() > 60)
+        {
+            table += &format!(
+                "\nDefault of `silhouette_{}`: `{}`.\n",
+                setting.name,
+                setting.default.replace(',', ", ")
+            );
+        }
+        let (before, rest) = page.split_once("directives.rs -->\n").unwrap();
+        let (have, after) = rest.split_once("\n<!-- /settings -->").unwrap();
+        if std::env::var_os("SILHOUETTE_UPDATE_GENERATED").is_some() {
+            let page = format!("{before}directives.rs -->\n{table}\n<!-- /settings -->{after}");
+            std::fs::write(path, page).unwrap();
+        } else {
+            assert_eq!(have, table);
+        }
+    }
 }
