@@ -9,6 +9,7 @@ mod command;
 mod fuzz;
 mod install;
 mod linters;
+mod package;
 mod suite;
 mod tally;
 mod up;
@@ -47,6 +48,8 @@ enum Task {
     Bench(bench::Args),
     /// Fuzz every parser that meets the network
     Fuzz(fuzz::Args),
+    /// Build the Debian package of a shim
+    Package(package::Args),
     /// Regenerate the bindings of the wire contract after a change of the .proto
     Proto,
 }
@@ -71,6 +74,7 @@ fn run(task: Task) -> Result<ExitCode> {
         }
         Task::Bench(args) => bench::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
+        Task::Package(args) => package::run(&args),
         Task::Proto => {
             let mut command = command::cargo();
             command.args(["test", "-p", "silhouette-proto", "--test", "drift"]);
