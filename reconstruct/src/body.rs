@@ -76,7 +76,7 @@ fn bound(scale: Scale) -> Bound {
         }
     } else {
         Bound {
-            charge: 160 * 1024 >> scale,
+            charge: 320 * 1024 >> scale,
             entries: 8,
         }
     }

@@ -53,7 +53,7 @@ pub(crate) struct Response {
 }
 
 /// What one operation may charge its node.
-const WHOLE: u32 = 256 * 1024;
+const WHOLE: u32 = 512 * 1024;
 /// At this scale nothing but counts is kept.
 pub(crate) const BARE: Scale = OPAQUE + 1;
 
@@ -268,7 +268,7 @@ fn responses(scale: Scale) -> Bound {
         }
     } else {
         Bound {
-            charge: 200 * 1024 >> scale,
+            charge: 448 * 1024 >> scale,
             entries: 48,
         }
     }

@@ -94,7 +94,7 @@ fn is_credential_header(name: &str) -> bool {
             ))
 }
 
-/// Names that carry a credential in a query; page tokens do not.
+/// Names that carry a credential in a query. A bare `token` may as well confirm an address or continue a list: a parameter.
 pub(crate) fn is_query_credential(name: &str) -> bool {
     matches!(
         squeezed(name).as_str(),
@@ -104,7 +104,6 @@ pub(crate) fn is_query_credential(name: &str) -> bool {
             | "apitoken"
             | "appkey"
             | "subscriptionkey"
-            | "token"
             | "jwt"
             | "authkey"
             | "sessiontoken"
