@@ -48,7 +48,7 @@ impl Coding {
     /// The plain bytes, at most `cap`, and whether they are all of them. `None`: it cannot be undone.
     pub(crate) fn undo(self, data: &[u8], cap: usize) -> Option<(Vec<u8>, bool)> {
         match self {
-            Coding::Identity => Some((data.to_vec(), true)),
+            Coding::Identity => Some((data.get(..cap).unwrap_or(data).to_vec(), data.len() <= cap)),
             #[cfg(feature = "gzip")]
             Coding::Gzip => inflate(flate2::read::MultiGzDecoder::new(data), cap),
             #[cfg(feature = "gzip")]

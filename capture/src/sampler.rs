@@ -203,6 +203,27 @@ mod tests {
         assert_eq!(run(), run());
     }
 
+    #[cfg(not(target_family = "wasm"))]
+    proptest::proptest! {
+        #[test]
+        fn a_route_seen_a_few_times_a_minute_is_always_kept(
+            seed in proptest::prelude::any::<u64>(),
+            busy in 1usize..20,
+            rare in 1u16..=FIRST,
+            gap in 1u64..200,
+        ) {
+            let mut sampler = Sampler::new(seed);
+            let mut now = 0;
+            for _ in 0..rare {
+                for i in 0..gap {
+                    now += 1;
+                    sampler.keeps(0.001, &head(&word(i % busy as u64)), now);
+                }
+                assert!(sampler.keeps(0.001, &head("/rare/17"), now));
+            }
+        }
+    }
+
     #[test]
     fn ids_collapse_and_words_do_not() {
         for (a, b, same) in [
