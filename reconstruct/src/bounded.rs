@@ -181,6 +181,27 @@ impl<V: Entry> Thinned<V> {
         self.fit(bound);
     }
 
+    /// Thins out to at least `level`; for owners that choose the level themselves.
+    pub(crate) fn thin(&mut self, level: u8) {
+        if level > self.level {
+            self.raise(level);
+        }
+    }
+
+    /// Changes values in place, whatever their charge becomes.
+    pub(crate) fn each(&mut self, mut change: impl FnMut(&mut V)) {
+        self.entries.iter_mut().for_each(|(_, v)| change(v));
+        if let Some(rest) = &mut self.rest {
+            change(rest);
+        }
+        self.recount();
+    }
+
+    /// The charge of what is held.
+    pub(crate) fn held(&self) -> u32 {
+        self.charge
+    }
+
     fn raise(&mut self, level: u8) {
         self.level = level;
         let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.entries)

@@ -32,6 +32,8 @@ pub(crate) struct Evidence {
     /// By status code.
     pub responses: Thinned<Response>,
     scale: Scale,
+    /// What it may charge; 0 before that is known.
+    whole: u32,
 }
 
 /// One query or header parameter.
@@ -52,10 +54,10 @@ pub(crate) struct Response {
     pub bodies: Bodies,
 }
 
-/// What one operation may charge its node.
+/// What one operation may charge its node at most.
 const WHOLE: u32 = 512 * 1024;
 /// At this scale nothing but counts is kept.
-pub(crate) const BARE: Scale = OPAQUE + 1;
+const BARE: Scale = OPAQUE + 1;
 
 fn names(scale: Scale, entries: usize) -> Bound {
     if scale >= BARE {
@@ -72,7 +74,8 @@ fn names(scale: Scale, entries: usize) -> Bound {
 }
 
 impl Evidence {
-    pub(crate) fn learn(&mut self, o: &Observation<'_>, identities: &mut Seen) {
+    pub(crate) fn learn(&mut self, o: &Observation<'_>, whole: u32, identities: &mut Seen) {
+        self.whole = whole.min(WHOLE);
         if self.calls == 0 {
             (self.first_seen, self.last_seen) = (o.unix_millis, o.unix_millis);
         }
@@ -132,7 +135,7 @@ impl Evidence {
         }
         response.bodies.learn(&o.response, scale, identities);
         self.responses.settle(slot, before, bound);
-        self.fit(self.scale);
+        self.fit(0);
     }
 
     fn learn_query(&mut self, o: &Observation<'_>, scale: Scale) {
@@ -183,6 +186,10 @@ impl Evidence {
             return;
         }
         let scale = self.scale.max(other.scale);
+        self.whole = match (self.whole, other.whole) {
+            (0, w) | (w, 0) => w,
+            (a, b) => a.min(b),
+        };
         self.fit(scale);
         other.fit(scale);
         self.calls += other.calls;
@@ -203,9 +210,25 @@ impl Evidence {
         self.fit(scale);
     }
 
+    /// Fits into `whole` from now on.
+    pub(crate) fn bind(&mut self, whole: u32) {
+        self.whole = whole.min(WHOLE);
+        self.fit(0);
+    }
+
+    /// A copy to be merged with others for good: it needs no bound any more.
+    pub(crate) fn unbound(&self) -> Evidence {
+        Evidence {
+            whole: 0,
+            ..self.clone()
+        }
+    }
+
     /// Halves every bound until the whole fits.
-    pub(crate) fn fit(&mut self, least: Scale) {
-        while self.scale < least || (self.raw_charge() > WHOLE && self.scale < BARE) {
+    fn fit(&mut self, least: Scale) {
+        while self.scale < least
+            || (self.whole > 0 && self.raw_charge() > self.whole && self.scale < BARE)
+        {
             self.scale += 1;
             let scale = self.scale;
             self.shims.fit(names(scale, 8));
@@ -221,7 +244,7 @@ impl Evidence {
     }
 
     /// What it really holds.
-    pub(crate) fn raw_charge(&self) -> u32 {
+    fn raw_charge(&self) -> u32 {
         let parts = [
             self.shims.charge(),
             self.query.charge(),
@@ -240,7 +263,7 @@ impl Evidence {
         if self.scale == 0 {
             self.raw_charge()
         } else {
-            WHOLE.max(self.raw_charge())
+            self.whole.max(self.raw_charge())
         }
     }
 

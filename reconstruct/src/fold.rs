@@ -85,7 +85,7 @@ fn settle(nodes: &[&Node], around: &Surroundings<'_>) -> Folded {
                 .entry(*method)
                 .or_default()
                 .good
-                .merge(evidence.clone());
+                .merge(evidence.unbound());
         }
     }
     let mut words: BTreeMap<&str, Vec<&Node>> = BTreeMap::new();
@@ -223,7 +223,7 @@ impl Folded {
                     operation
                         .failed
                         .get_or_insert_default()
-                        .merge(evidence.clone());
+                        .merge(evidence.unbound());
                 }
             }
             for (word, child) in node.words.iter() {

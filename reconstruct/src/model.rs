@@ -9,7 +9,7 @@ use crate::fold::{self, Folded};
 use crate::host::HostName;
 use crate::noise::Noise;
 use crate::observation::Observation;
-use crate::tree::{Caps, Method, Node, segments};
+use crate::tree::{LEAST, Method, Node, segments};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,7 +92,7 @@ pub(crate) struct Counts {
 pub struct Model {
     limits: Limits,
     /// What the trees may charge; computed from the limits.
-    caps: [Caps; 2],
+    caps: [u32; 2],
     state: State,
 }
 
@@ -143,12 +143,12 @@ impl Model {
         let path = segments(o.path);
         let status = [b'0' + (o.status / 100) as u8];
         let good = o.status == 101 || std::str::from_utf8(&status).is_ok_and(is_success);
-        let (tree, caps) = if good {
-            (succeeded, &self.caps[0])
+        let (tree, cap) = if good {
+            (succeeded, self.caps[0])
         } else {
-            (failed, &self.caps[1])
+            (failed, self.caps[1])
         };
-        tree.learn(method, &path, 0, caps, o, identities);
+        tree.learn(method, &path, cap, o, identities);
         Outcome::Learnt
     }
 
@@ -162,6 +162,8 @@ impl Model {
         mine.counts.merge(theirs.counts);
         mine.succeeded.merge(theirs.succeeded);
         mine.failed.merge(theirs.failed);
+        mine.succeeded.bind(self.caps[0]);
+        mine.failed.bind(self.caps[1]);
         mine.identities.merge(theirs.identities);
     }
 
@@ -236,9 +238,9 @@ impl Model {
 }
 
 /// Charges leave out small vocabularies and the allocator, so the trees get three quarters of the ceiling between them.
-fn caps(limits: &Limits) -> [Caps; 2] {
+fn caps(limits: &Limits) -> [u32; 2] {
     let room = (limits.memory_bytes.max(LEAST_MEMORY) / 4 * 3).min(1 << 30) as u32;
-    [Caps::new(room / 20 * 13), Caps::new(room / 20 * 7)]
+    [(room / 20 * 13).max(LEAST), (room / 20 * 7).max(LEAST)]
 }
 
 fn checksum(body: &[u8]) -> [u8; 8] {

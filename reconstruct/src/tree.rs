@@ -6,7 +6,7 @@
 use crate::body::decode;
 use crate::bounded::{Bound, Distinct, Entry, Seen, Thinned};
 use crate::class::Class;
-use crate::evidence::{BARE, Evidence};
+use crate::evidence::Evidence;
 use crate::observation::Observation;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -90,9 +90,12 @@ pub(crate) struct Node {
     pub methods: BTreeMap<Method, Evidence>,
     pub words: Thinned<Node>,
     pub values: BTreeMap<Class, Values>,
-    /// What was given up to fit: 1 classes are not told apart, 2 operations keep counts only, 3 words are not kept apart.
+    /// How much was given up to fit. Each level halves what one child may charge and the odd words that are kept apart;
+    /// so what takes too much is cut down before what takes little is touched.
     level: u8,
+    /// Charge of what is held.
     raw: u32,
+    /// What it may charge; 0 before that is known.
     cap: u32,
 }
 
@@ -104,71 +107,60 @@ pub(crate) struct Values {
     pub node: Node,
 }
 
-/// What the subtrees at each depth may charge.
-#[derive(Clone, Debug)]
-pub(crate) struct Caps([u32; DEEPEST + 1]);
-
-/// A node that gave up everything it can still holds this much beside one subtree.
-const RESERVE: u32 = 26 * 1024;
-/// The least charge a tree can be bounded to.
-pub(crate) const LEAST: u32 = RESERVE * (DEEPEST as u32 + 2);
-
-impl Caps {
-    pub(crate) fn new(root: u32) -> Caps {
-        let mut caps = [0; DEEPEST + 1];
-        let mut share = f64::from(root.max(LEAST) - RESERVE * (DEEPEST as u32 + 1));
-        for (depth, cap) in caps.iter_mut().enumerate() {
-            *cap = share as u32 + RESERVE * (DEEPEST - depth + 1) as u32;
-            share *= 0.85;
-        }
-        Caps(caps)
-    }
-
-    fn at(&self, depth: usize) -> u32 {
-        self.0[depth.min(DEEPEST)]
-    }
-}
-
-fn word_bound(cap: u32) -> Bound {
-    Bound {
-        charge: cap.saturating_sub(RESERVE),
-        entries: 384,
-    }
-}
+/// Words kept apart below one node.
+const MOST_WORDS: usize = 384;
+/// No child is cut down below this.
+const LEAST_CHILD: u32 = 4 * 1024;
+/// From here on classes are not told apart.
+const CLASSLESS: u8 = 16;
+/// Here nothing is told apart but methods.
+const LAST_LEVEL: u8 = 24;
+/// The least charge a tree can be bounded to: the deepest path, nothing told apart at any node of it.
+pub(crate) const LEAST: u32 = 26 * 1024 * (DEEPEST as u32 + 2);
+/// Words are bounded by the node's level, not by the map that holds them.
+const FREE: Bound = Bound {
+    charge: u32::MAX,
+    entries: usize::MAX,
+};
 
 impl Node {
+    /// Folds one observation in at `path` below this node. `cap` is what the node may charge.
     pub(crate) fn learn(
         &mut self,
         method: Method,
         path: &[Segment<'_>],
-        depth: usize,
-        caps: &Caps,
+        cap: u32,
         o: &Observation<'_>,
         identities: &mut Seen,
     ) {
-        self.cap = caps.at(depth);
+        self.bind(cap);
+        let child_cap = self.child_cap();
         match path.split_first() {
             None => {
-                let evidence = self.methods.entry(method).or_default();
-                evidence.learn(o, identities);
-                if self.level >= 2 {
-                    evidence.fit(BARE);
-                }
+                let whole = self.whole();
+                self.methods
+                    .entry(method)
+                    .or_default()
+                    .learn(o, whole, identities);
             }
-            Some((Segment::Word(word), rest)) if self.level < 3 => {
-                let bound = word_bound(self.cap);
-                let slot = self.words.slot(word, bound);
+            Some((Segment::Word(word), rest)) if self.level < LAST_LEVEL => {
+                let slot = self.words.slot(word, FREE);
                 let child = self.words.at(slot);
                 let before = child.charge();
-                child.learn(method, rest, depth + 1, caps, o, identities);
-                self.words.settle(slot, before, bound);
+                child.learn(method, rest, child_cap, o, identities);
+                self.words.settle(slot, before, FREE);
             }
             Some((segment, rest)) => {
                 let (class, text) = match segment {
                     Segment::Word(text) => (Class::Any, text),
-                    Segment::Value(class, text) => {
-                        (if self.level >= 1 { Class::Any } else { *class }, text)
-                    }
+                    Segment::Value(class, text) => (
+                        if self.level >= CLASSLESS {
+                            Class::Any
+                        } else {
+                            *class
+                        },
+                        text,
+                    ),
                 };
                 let values = self.values.entry(class).or_default();
                 values.calls += 1;
@@ -176,24 +168,47 @@ impl Node {
                 if class != Class::Any {
                     values.distinct.add(text);
                 }
-                values
-                    .node
-                    .learn(method, rest, depth + 1, caps, o, identities);
+                values.node.learn(method, rest, child_cap, o, identities);
             }
         }
         self.fit();
     }
 
-    fn fit(&mut self) {
-        self.recount();
-        while self.raw > self.cap && self.level < 3 {
-            self.raise(self.level + 1);
+    /// Sets what the node may charge.
+    pub(crate) fn bind(&mut self, cap: u32) {
+        if self.cap != cap {
+            self.cap = cap;
+            self.tighten();
+            self.fit();
         }
     }
 
-    fn raise(&mut self, level: u8) {
-        self.level = level;
-        if level >= 1 && self.values.keys().any(|c| *c != Class::Any) {
+    fn child_cap(&self) -> u32 {
+        ((self.cap / 8 * 7) >> self.level.min(20)).max(LEAST_CHILD)
+    }
+
+    /// What one operation at the node may charge.
+    fn whole(&self) -> u32 {
+        (self.cap / 2) >> self.level.min(20)
+    }
+
+    fn fit(&mut self) {
+        self.recount();
+        while self.cap > 0
+            && (self.raw > self.cap || self.words.len() > MOST_WORDS)
+            && self.level < LAST_LEVEL
+        {
+            self.level += 1;
+            self.tighten();
+        }
+    }
+
+    /// Applies level and cap to everything below.
+    fn tighten(&mut self) {
+        let (level, whole, child_cap) = (self.level, self.whole(), self.child_cap());
+        self.methods.values_mut().for_each(|e| e.bind(whole));
+        self.words.thin(level);
+        if level >= CLASSLESS && self.values.keys().any(|c| *c != Class::Any) {
             let mut any = Values::default();
             for (_, values) in std::mem::take(&mut self.values) {
                 any.merge(values);
@@ -201,32 +216,29 @@ impl Node {
             any.distinct = Distinct::default();
             self.values.insert(Class::Any, any);
         }
-        if level >= 2 {
-            self.methods.values_mut().for_each(|e| e.fit(BARE));
-        }
-        if level >= 3 {
+        if level >= LAST_LEVEL {
             for node in std::mem::take(&mut self.words).into_values() {
                 let any = self.values.entry(Class::Any).or_default();
                 any.calls += node.calls();
                 any.node.merge(node);
             }
         }
+        self.words.each(|n| n.bind(child_cap));
+        self.values
+            .values_mut()
+            .for_each(|v| v.node.bind(child_cap));
         self.recount();
     }
 
     fn recount(&mut self) {
-        let bare = self.level >= 2;
-        let methods = self
-            .methods
-            .values()
-            .map(|e| if bare { e.raw_charge() } else { e.charge() });
+        let methods = self.methods.values().map(Evidence::charge);
         let values = self
             .values
             .values()
             .map(|v| (size_of::<Values>() as u32 + 192) + v.node.charge());
         self.raw = methods
             .chain(values)
-            .chain([self.words.charge()])
+            .chain([self.words.held()])
             .fold(64, u32::saturating_add);
     }
 
@@ -242,17 +254,15 @@ impl Node {
 
 impl Entry for Node {
     fn merge(&mut self, mut other: Node) {
-        self.cap = if self.cap == 0 {
-            other.cap
-        } else if other.cap == 0 {
-            self.cap
-        } else {
-            self.cap.min(other.cap)
+        let cap = match (self.cap, other.cap) {
+            (0, cap) | (cap, 0) => cap,
+            (a, b) => a.min(b),
         };
         let level = self.level.max(other.level);
         for side in [&mut *self, &mut other] {
-            if side.level < level {
-                side.raise(level);
+            if side.level < level || side.cap != cap {
+                (side.level, side.cap) = (level, cap);
+                side.tighten();
             }
         }
         for (method, evidence) in other.methods {
@@ -262,16 +272,14 @@ impl Entry for Node {
             self.values.entry(class).or_default().merge(values);
         }
         self.words.merge(other.words);
-        if self.cap > 0 {
-            self.fit();
-        }
+        self.fit();
     }
 
     fn charge(&self) -> u32 {
         if self.level > 0 {
             self.cap.max(self.raw)
         } else {
-            self.raw.max(64)
+            self.raw
         }
     }
 

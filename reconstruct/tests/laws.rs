@@ -1,0 +1,537 @@
+//! The laws of reconstruction, as properties over traffic that nobody wrote down.
+
+mod common;
+#[path = "common/validate.rs"]
+mod validate;
+
+use common::{Draw, Exchange, bookshop};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use silhouette_reconstruct::{Document, DocumentOptions, HostName, Limits, Model, OpenApi};
+use std::collections::BTreeSet;
+
+fn host() -> HostName {
+    HostName::parse(b"api.example.com:8443", "https").unwrap()
+}
+
+fn learnt<'a>(exchanges: impl IntoIterator<Item = &'a Exchange>, limits: &Limits) -> Model {
+    let mut model = Model::new(limits.clone());
+    for exchange in exchanges {
+        exchange.observe(&mut model);
+    }
+    model
+}
+
+fn text(model: &Model) -> String {
+    let v30 = DocumentOptions {
+        openapi: OpenApi::V30,
+        ..DocumentOptions::default()
+    };
+    model
+        .document(&host(), &DocumentOptions::default())
+        .to_json()
+        + &model.document(&host(), &v30).to_json()
+}
+
+const WORDS: [&str; 24] = [
+    "users",
+    "orders",
+    "items",
+    "me",
+    "search",
+    "status",
+    "v1",
+    "2.0",
+    "admin",
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "ab3dEFgh",
+    "amber-birch",
+    "report.pdf",
+    "getAll",
+    "int32s",
+    "int64s",
+    "data",
+    "id",
+    "name",
+    "state",
+    "tags",
+];
+
+fn scalar(d: &mut Draw) -> Value {
+    match d.below(14) {
+        0 => Value::Null,
+        1 => json!(d.below(2) == 0),
+        2 => json!(d.below(1000)),
+        3 => json!(d.next() as i64),
+        4 => json!(d.below(10_000) as f64 / 16.0),
+        5 => json!(d.uuid()),
+        6 => json!(format!(
+            "20{:02}-{:02}-{:02}",
+            d.below(99),
+            1 + d.below(13),
+            1 + d.below(31)
+        )),
+        7 => json!(format!(
+            "2026-01-0{}T00:00:0{}{}",
+            1 + d.below(9),
+            d.below(10),
+            d.of(&["Z", "+01:00", ""])
+        )),
+        8 => json!(format!("u{}@example.com", d.below(99))),
+        9 => json!(format!(
+            "https://example.com/{}",
+            d.of(&["a", "b c", "%zz"])
+        )),
+        10 => json!(d.of(&["open", "closed", "held"])),
+        11 => json!(d.of(&["10.0.0.1", "::1", "10.0.0.999", "1:2"])),
+        12 => json!(""),
+        _ => json!(format!("text {} 🦀 \" \\ \n", d.next())),
+    }
+}
+
+fn value(d: &mut Draw, depth: u64) -> Value {
+    match d.below(6 + depth) {
+        0 | 1 => {
+            let mut object = serde_json::Map::new();
+            for _ in 0..d.below(6) {
+                let name = match d.below(12) {
+                    0 => d.uuid(),
+                    1 => d.below(50).to_string(),
+                    2 => "größe".to_owned(),
+                    3 => String::new(),
+                    _ => d.of(&WORDS).to_owned(),
+                };
+                object.insert(name, value(d, depth + 2));
+            }
+            Value::Object(object)
+        }
+        2 => Value::Array((0..d.below(4)).map(|_| value(d, depth + 2)).collect()),
+        _ => scalar(d),
+    }
+}
+
+/// Traffic of no API in particular.
+fn wild(n: usize, seed: u64) -> Vec<Exchange> {
+    let mut d = Draw(seed);
+    (0..n)
+        .map(|i| {
+            let mut path = String::new();
+            for _ in 0..d.below(5) {
+                let segment = match d.below(8) {
+                    0 => d.below(1_000_000).to_string(),
+                    1 => d.uuid(),
+                    2 => format!("w{}", d.below(40)),
+                    3 => d.of(&["caf%C3%A9", "a%2Fb", "%00", "a,b", "{x}", "a:b", "~u"]).to_owned(),
+                    _ => d.of(&WORDS).to_owned(),
+                };
+                path.push('/');
+                path.push_str(&segment);
+            }
+            if path.is_empty() || d.below(9) == 0 {
+                path.push('/');
+            }
+            let method = ["GET", "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "PURGE"][d.below(9) as usize];
+            let status = [200, 200, 200, 201, 204, 206, 301, 400, 401, 404, 409, 500, 503][d.below(13) as usize];
+            let mut e = Exchange::new(method, &path, status);
+            e.millis += i as u64 * 10;
+            if d.below(3) == 0 {
+                e = e.query(d.of(&["page=2&sort=name", "ids=1&ids=2", "filter[state]=open", "api_key=zz", "q=", "a=%zz&&=&b", "debug=true&n=1.5"]));
+            }
+            match d.below(6) {
+                0 => e = e.header("authorization", d.of(&["Bearer eyJhIjoxfQ.eyJiIjoyfQ.c2ln", "Bearer opaque", "Basic dTpw", "odd"])),
+                1 => e = e.header("x-tenant", d.of(&["1", "2", "blue"])),
+                2 => e = e.header("x-api-key", "k"),
+                _ => {}
+            }
+            if matches!(method, "POST" | "PUT" | "PATCH") {
+                e = match d.below(5) {
+                    0 => e.sends("application/x-www-form-urlencoded", "name=a+b&n=1"),
+                    1 => e.sends("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"x\"\r\n\r\nx\r\n--b--"),
+                    2 => e.sends("text/plain", "hello"),
+                    _ => {
+                        let body = value(&mut d, 0).to_string();
+                        e.sends("application/json; charset=utf-8", &body)
+                    }
+                };
+            }
+            if status != 204 && method != "HEAD" {
+                let body = value(&mut d, 0).to_string();
+                e = match d.below(9) {
+                    0 => e.answers("application/hal+json", &body),
+                    1 => e.answers("application/pdf", "%PDF"),
+                    2 => e.answers("application/json", &body.chars().take(body.chars().count() / 2).collect::<String>()),
+                    3 => e.answers("application/x-ndjson", &format!("{body}\n{body}\n")),
+                    _ => e.json(&body),
+                };
+            }
+            e
+        })
+        .collect()
+}
+
+fn shuffled(exchanges: &[Exchange], seed: u64) -> Vec<&Exchange> {
+    let mut d = Draw(seed);
+    let mut keyed: Vec<(u64, &Exchange)> = exchanges.iter().map(|e| (d.next(), e)).collect();
+    keyed.sort_by_key(|k| k.0);
+    keyed.into_iter().map(|k| k.1).collect()
+}
+
+/// Paths, junk and bodies that outgrow any bound.
+fn hostile(n: usize, seed: u64) -> Vec<Exchange> {
+    let mut d = Draw(seed);
+    (0..n)
+        .map(|i| {
+            let (a, b) = (d.next(), d.next());
+            let status = if d.below(2) == 0 { 200 } else { 404 };
+            let path = match d.below(5) {
+                0 => format!("/junk{a:x}/x{b:x}"),
+                1 => format!(
+                    "/search/{}",
+                    (0..8)
+                        .map(|k| char::from(b'a' + (a >> (k * 5)) as u8 % 26))
+                        .collect::<String>()
+                ),
+                2 => format!("/{a:x}z/q/{b:x}y/r/{i}q/s/t/u/v/w/x/y/z/1/2/3"),
+                3 => format!("/files/n{}/p{}/m{}", a % 997, b % 991, a % 983),
+                _ => "/echo".to_owned(),
+            };
+            let body = match d.below(3) {
+                0 => format!(
+                    r#"{{"k{a:x}":1,"{}":{{"z{b:x}":[{{"y{i}":"{}"}}]}}}}"#,
+                    b % 7919,
+                    "s".repeat((a % 300) as usize)
+                ),
+                1 => "[".repeat(200) + &"]".repeat(200),
+                _ => "{\"ok\":true}".to_owned(),
+            };
+            Exchange::new("POST", &path, status)
+                .query(&format!("p{a:x}=1&q=2"))
+                .header(&format!("x-h{b:x}"), "1")
+                .sends("application/json", &body)
+                .answers(&format!("application/x{}+json", a % 5000), &body)
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn law_1_order_and_partition_do_not_matter(seed in any::<u64>(), n in 1usize..160, parts in 1usize..5) {
+        let exchanges = wild(n, seed);
+        let limits = Limits::default();
+        let whole = text(&learnt(&exchanges, &limits));
+        let mut models: Vec<Model> = shuffled(&exchanges, seed ^ 1).chunks(n.div_ceil(parts)).map(|c| learnt(c.iter().copied(), &limits)).collect();
+        let mut merged = models.pop().unwrap();
+        for model in models {
+            // Whatever went through bytes is the same model.
+            merged.merge(Model::from_bytes(&model.to_bytes()).unwrap());
+        }
+        prop_assert_eq!(whole, text(&merged));
+    }
+
+    #[test]
+    fn law_2_every_success_validates(seed in any::<u64>(), n in 1usize..120) {
+        let exchanges = wild(n, seed);
+        let model = learnt(&exchanges, &Limits::default());
+        for openapi in [OpenApi::V30, OpenApi::V31] {
+            let document = model.document(&host(), &DocumentOptions { openapi, ..DocumentOptions::default() });
+            for e in exchanges.iter().filter(|e| (200..300).contains(&e.status)) {
+                if let Some(why) = unsound(document.as_value(), e) {
+                    return Err(TestCaseError::fail(format!("{} {}: {why}\n{}", e.method, e.path, document.to_yaml())));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn law_4_nothing_panics(method in ".{0,8}", path in ".{0,40}", query in proptest::option::of(".{0,40}"), status in any::<u16>(),
+        headers in proptest::collection::vec((".{0,12}", proptest::collection::vec(any::<u8>(), 0..40)), 0..5),
+        body in proptest::collection::vec(any::<u8>(), 0..200), complete in any::<bool>()) {
+        let mut model = Model::new(Limits::default());
+        for media in ["application/json", "multipart/form-data; boundary=a", "application/x-www-form-urlencoded", "application/x-ndjson", ""] {
+            for path in [path.clone(), format!("/{path}")] {
+                let mut e = Exchange::new(&method, &path, status);
+                e.query = query.clone();
+                e.request_headers = headers.clone();
+                e.request_headers.push(("content-type".into(), media.into()));
+                e.request = body.clone();
+                e.response = body.clone();
+                e.response_headers = e.request_headers.clone();
+                e.complete = complete;
+                e.observe(&mut model);
+                e.method = "POST".into();
+                e.status = 200;
+                e.observe(&mut model);
+            }
+        }
+        let document = model.document(&host(), &DocumentOptions::default());
+        check_structure(&document);
+        prop_assert!(Model::from_bytes(&body).is_err());
+    }
+
+    #[test]
+    fn law_5_documents_are_well_formed(seed in any::<u64>(), n in 0usize..120) {
+        let model = learnt(&wild(n, seed), &Limits::default());
+        for openapi in [OpenApi::V30, OpenApi::V31] {
+            check_structure(&model.document(&host(), &DocumentOptions { openapi, ..DocumentOptions::default() }));
+        }
+    }
+
+    #[test]
+    fn law_6_more_of_the_same_changes_no_name(seed in any::<u64>()) {
+        let (before, after) = (bookshop(700, seed), bookshop(1500, seed));
+        let few = learnt(&before, &Limits::default()).document(&host(), &DocumentOptions::default());
+        let many = learnt(&after, &Limits::default()).document(&host(), &DocumentOptions::default());
+        prop_assert_eq!(wording(&few), wording(&many));
+    }
+
+    #[test]
+    fn law_7_no_value_leaves(seed in any::<u64>(), n in 1usize..200) {
+        let exchanges: Vec<Exchange> = private(n, seed);
+        let model = learnt(&exchanges, &Limits::default());
+        for text in [text(&model), model.document(&host(), &DocumentOptions::default()).to_yaml()] {
+            prop_assert!(!text.contains("zq"), "{}", text);
+        }
+    }
+}
+
+#[test]
+fn law_3_hostile_traffic_stays_under_the_ceiling_in_any_order() {
+    let limits = Limits {
+        memory_bytes: 4 << 20,
+    };
+    let mut exchanges = bookshop(600, 9);
+    exchanges.extend(hostile(12_000, 3));
+    let one = learnt(&exchanges, &limits);
+    assert!(
+        one.memory_bytes() <= limits.memory_bytes,
+        "{} bytes",
+        one.memory_bytes()
+    );
+    let document = one.document(&host(), &DocumentOptions::default());
+    let found: BTreeSet<String> = document
+        .operations()
+        .iter()
+        .map(|o| format!("{} {}", o.method, o.path))
+        .collect();
+    let missing: Vec<&str> = common::BOOKSHOP
+        .iter()
+        .copied()
+        .filter(|o| !found.contains(*o))
+        .collect();
+    assert!(missing.is_empty(), "lost {missing:?}, has {found:?}");
+    check_structure(&document);
+    let order = shuffled(&exchanges, 4);
+    let (left, right) = order.split_at(order.len() / 3);
+    let mut two = learnt(right.iter().copied(), &limits);
+    two.merge(learnt(left.iter().copied(), &limits));
+    assert_eq!(
+        document.to_json(),
+        two.document(&host(), &DocumentOptions::default()).to_json()
+    );
+    assert!(two.memory_bytes() <= limits.memory_bytes);
+}
+
+/// Every scalar carries a mark that no word has, and no vocabulary is small.
+fn private(n: usize, seed: u64) -> Vec<Exchange> {
+    let mut d = Draw(seed);
+    (0..n)
+        .map(|_| {
+            let mut secret = |kind: u64| match kind {
+                0 => format!("zq{:x}", d.next()),
+                1 => format!("zq {}", d.next()),
+                2 => format!("zq{}@example.com", d.next()),
+                _ => format!("{}zq", d.next()),
+            };
+            let body = json!({"id": secret(0), "note": secret(1), "mail": secret(2), "list": [secret(3)], "byId": {format!("{}@zq.example.com", secret(0)): 1}}).to_string();
+            Exchange::new("POST", &format!("/accounts/{}%20zq/x", secret(0)), 200)
+                .query(&format!("q={}&t={}", secret(0), secret(3)))
+                .header("x-tenant", &secret(0))
+                .header("authorization", &format!("Bearer {}", secret(0)))
+                .sends("application/json", &body)
+                .json(&body)
+        })
+        .collect()
+}
+
+/// Names, order and wording: everything but counts, times and what is learnt of values.
+fn wording(document: &Document) -> Vec<String> {
+    let mut out = Vec::new();
+    for (path, item) in document.as_value()["paths"].as_object().unwrap() {
+        for (method, o) in item.as_object().unwrap() {
+            let parameters: Vec<&str> = o["parameters"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|p| p["name"].as_str().unwrap())
+                .collect();
+            out.push(format!(
+                "{method} {path} {} {} {} {parameters:?}",
+                o["operationId"], o["summary"], o["tags"]
+            ));
+        }
+    }
+    out.extend(
+        document.as_value()["components"]["schemas"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(n, _)| n.clone()),
+    );
+    out
+}
+
+/// Why the document does not describe this exchange.
+fn unsound(root: &Value, e: &Exchange) -> Option<String> {
+    if !["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"].contains(&e.method.as_str()) {
+        return None;
+    }
+    let mine: Vec<&str> = e.path.split('/').filter(|s| !s.is_empty()).collect();
+    let fits = |template: &str| {
+        let theirs: Vec<&str> = template.split('/').filter(|s| !s.is_empty()).collect();
+        let constants = theirs
+            .iter()
+            .zip(&mine)
+            .all(|(t, m)| t.starts_with('{') || t == m);
+        (theirs.len() == mine.len() && constants)
+            .then(|| theirs.iter().filter(|t| t.starts_with('{')).count())
+    };
+    let method = e.method.to_ascii_lowercase();
+    let paths = root["paths"].as_object()?;
+    // The most concrete template decides (OpenAPI 3.1, Paths Object).
+    let best = paths
+        .iter()
+        .filter_map(|(t, item)| fits(t).map(|n| (n, item)))
+        .min_by_key(|m| m.0);
+    let Some(operation) = best.and_then(|(_, item)| item.get(&method)) else {
+        return Some("no operation".into());
+    };
+    let Some(response) = operation["responses"].get(e.status.to_string()) else {
+        return Some(format!("no response {}", e.status));
+    };
+    let media = e
+        .response_headers
+        .iter()
+        .find(|h| h.0 == "content-type")
+        .map(|h| String::from_utf8_lossy(&h.1).into_owned());
+    if let (Some(media), Ok(body)) = (
+        media.filter(|m| m.contains("json") && !m.contains("ndjson")),
+        serde_json::from_slice::<Value>(&e.response),
+    ) {
+        let Some(schema) = response["content"].get(&media).map(|m| &m["schema"]) else {
+            return Some(format!("no media type {media}"));
+        };
+        if let Some(why) = validate::refused(root, schema, &body) {
+            return Some(why);
+        }
+    }
+    let request = e
+        .request_headers
+        .iter()
+        .find(|h| h.0 == "content-type" && h.1.starts_with(b"application/json"));
+    if let (Some(_), Ok(body)) = (request, serde_json::from_slice::<Value>(&e.request)) {
+        return validate::refused(
+            root,
+            &operation["requestBody"]["content"]["application/json"]["schema"],
+            &body,
+        );
+    }
+    None
+}
+
+/// What OpenAPI demands of any document, as far as this one can break it.
+fn check_structure(document: &Document) {
+    let root = document.as_value();
+    assert!(
+        root["openapi"].is_string()
+            && root["info"]["title"].is_string()
+            && root["info"]["version"].is_string()
+    );
+    let (mut ids, mut blank) = (BTreeSet::new(), BTreeSet::new());
+    for (path, item) in root["paths"].as_object().unwrap() {
+        assert!(
+            path.starts_with('/') && path.matches('{').count() == path.matches('}').count(),
+            "{path}"
+        );
+        let names: Vec<&str> = path
+            .split('{')
+            .skip(1)
+            .map(|p| p.split('}').next().unwrap())
+            .collect();
+        assert_eq!(
+            names.iter().collect::<BTreeSet<_>>().len(),
+            names.len(),
+            "{path}"
+        );
+        let shape = names
+            .iter()
+            .fold(path.clone(), |p, n| p.replace(&format!("{{{n}}}"), "{}"));
+        assert!(blank.insert(shape), "{path} is there twice");
+        for (method, o) in item.as_object().unwrap() {
+            assert!(
+                ["get", "put", "post", "delete", "options", "head", "patch"]
+                    .contains(&method.as_str())
+            );
+            assert!(
+                ids.insert(o["operationId"].as_str().unwrap().to_owned()),
+                "{} is there twice",
+                o["operationId"]
+            );
+            assert!(!o["responses"].as_object().unwrap().is_empty());
+            let mut seen = BTreeSet::new();
+            let mut declared = Vec::new();
+            for p in o["parameters"].as_array().into_iter().flatten() {
+                assert!(
+                    p["schema"].is_object()
+                        && seen.insert((p["in"].clone().to_string(), p["name"].to_string())),
+                    "{p}"
+                );
+                if p["in"] == "path" {
+                    assert_eq!(p["required"], true);
+                    declared.push(p["name"].as_str().unwrap());
+                }
+            }
+            assert_eq!(declared, names, "{path}");
+            for alternative in o["security"].as_array().unwrap() {
+                for name in alternative.as_object().unwrap().keys() {
+                    assert!(
+                        root["components"]["securitySchemes"].get(name).is_some(),
+                        "{name} is not defined"
+                    );
+                }
+            }
+        }
+    }
+    fn walk(root: &Value, node: &Value) {
+        match node {
+            Value::Object(map) => {
+                if let Some(Value::String(at)) = map.get("$ref") {
+                    assert!(
+                        root.pointer(at.trim_start_matches('#')).is_some(),
+                        "{at} leads nowhere"
+                    );
+                }
+                map.values().for_each(|v| walk(root, v));
+            }
+            Value::Array(all) => all.iter().for_each(|v| walk(root, v)),
+            _ => {}
+        }
+    }
+    walk(root, root);
+    for name in root["components"]["schemas"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(n, _)| n)
+    {
+        assert!(
+            name.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)),
+            "{name}"
+        );
+    }
+}
