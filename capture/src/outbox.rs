@@ -16,6 +16,7 @@ use bytes::Bytes;
 
 use crate::counters::{Counters, DropReason, Skip};
 use crate::jitter::Jitter;
+use crate::pack::Pack;
 use crate::policy::Policy;
 use crate::recorder::Sealed;
 use crate::wire::{put_bytes, put_length, put_uint, varint_len};
@@ -181,6 +182,44 @@ impl Outbox {
         if self.open_count >= self.limits.batch_count as u64
             || self.open.len() >= self.limits.batch_bytes
         {
+            self.cut_batch();
+        }
+        Ok(())
+    }
+
+    /// Takes a whole pack: a large one becomes a batch as it is, a small one waits for others. When it does not fit, all its
+    /// exchanges are dropped and counted, and the reason returned.
+    pub fn push_pack(&mut self, pack: Pack, now: u64) -> Result<(), DropReason> {
+        let Pack { bytes, exchanges } = pack;
+        if exchanges == 0 {
+            return Ok(());
+        }
+        let weight = bytes.len() as u64;
+        let full =
+            self.counters.queue_bytes.saturating_add(weight) > self.limits.queue_bytes as u64;
+        if let Some(reason) = self.closed.or(full.then_some(DropReason::QueueFull)) {
+            self.drop_exchanges(reason, exchanges);
+            return Err(reason);
+        }
+        self.counters.captured += exchanges;
+        self.counters.queued += exchanges;
+        self.counters.queue_bytes += weight;
+        let small = bytes.len() < self.limits.batch_bytes / 8;
+        if self.open_count > 0
+            && (!small || self.open.len() + bytes.len() > self.limits.batch_bytes)
+        {
+            self.cut_batch();
+        }
+        if self.open_count == 0 {
+            self.open_since = now;
+        }
+        if self.open.is_empty() {
+            self.open = bytes;
+        } else {
+            self.open.extend_from_slice(&bytes);
+        }
+        self.open_count += exchanges;
+        if !small || self.open_count >= self.limits.batch_count as u64 {
             self.cut_batch();
         }
         Ok(())

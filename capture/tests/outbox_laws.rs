@@ -8,7 +8,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use prost::Message;
 use silhouette_capture::{
-    Clock, Counters, DropReason, End, Identity, Outbox, OutboxLimits, Policy, Recorder,
+    Clock, Counters, DropReason, End, Identity, Outbox, OutboxLimits, Pack, Policy, Recorder,
     RequestHead, Sampler, Sealed, Settings, Skip,
 };
 use silhouette_proto::telemetry::v1::ExportRequest;
@@ -283,4 +283,60 @@ fn counters_travel_with_the_batch_and_close_counts_what_is_left() {
     );
     assert!(outbox.next_batch(u64::MAX).is_none() && outbox.next_wake().is_none());
     assert!(adds_up(&outbox.counters()));
+}
+
+#[test]
+fn packs_carry_what_single_exchanges_would() {
+    let policy = Arc::new(Settings::default().build().unwrap());
+    let limits = OutboxLimits {
+        queue_bytes: 1 << 20,
+        batch_bytes: 4096,
+        batch_count: 100,
+        flush_interval: 0,
+        window: 8,
+    };
+    let mut outbox = Outbox::new(Identity::default(), limits, 1);
+    outbox.connected(0);
+    let mut number = 0;
+    for size in [1, 3, 1, 40, 2] {
+        let mut pack = Pack::default();
+        for _ in 0..size {
+            let exchange = sealed(&policy, number, 50);
+            let before = pack.size();
+            pack.push(&exchange);
+            assert_eq!(pack.size() - before, Pack::weight(&exchange));
+            number += 1;
+        }
+        outbox.push_pack(pack, 0).unwrap();
+    }
+    let mut seen = Vec::new();
+    let mut last = 0;
+    while let Some(batch) = outbox.next_batch(0) {
+        let request = ExportRequest::decode(batch.bytes.clone()).unwrap();
+        assert_eq!(request.exchanges.len(), batch.exchanges);
+        assert_eq!(request.sequence, last + 1);
+        last = request.sequence;
+        seen.extend(request.exchanges.iter().map(|exchange| exchange.id.clone()));
+    }
+    let ids = (0..number).map(|n| [&n.to_be_bytes()[..], &[0; 8]].concat());
+    assert_eq!(seen, ids.collect::<Vec<_>>());
+    outbox.acknowledged(last, 0, 0);
+    let counters = outbox.counters();
+    assert_eq!(
+        (
+            counters.captured,
+            counters.acknowledged,
+            counters.queue_bytes
+        ),
+        (number, number, 0)
+    );
+
+    // One that does not fit is lost as a whole, and counted.
+    let mut pack = Pack::default();
+    while pack.size() <= 1 << 20 {
+        pack.push(&sealed(&policy, 0, 5000));
+    }
+    let lost = pack.exchanges();
+    assert_eq!(outbox.push_pack(pack, 0), Err(DropReason::QueueFull));
+    assert_eq!(outbox.counters().dropped(DropReason::QueueFull), lost);
 }
