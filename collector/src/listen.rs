@@ -22,7 +22,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::metrics::{Metrics, Reason};
+use crate::metrics::{self, Metrics};
 use crate::refusals::Refusals;
 use crate::tls::{self, Tls};
 
@@ -121,10 +121,10 @@ impl Listener {
                 door.refuse("too_many_connections", peer, &limit);
                 continue;
             };
-            let reason = self.name.to_owned();
+            let listener = self.name;
             self.metrics
                 .connections
-                .get_or_create(&Reason { reason })
+                .get_or_create(&metrics::Listener { listener })
                 .inc();
             let (door, service) = (door.clone(), service(peer));
             connections.spawn(async move {

@@ -24,6 +24,13 @@ pub struct Reason {
     pub reason: String,
 }
 
+/// A listener.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Listener {
+    /// `telemetry` or `admin`.
+    pub listener: &'static str,
+}
+
 /// Why a connection or a call was refused, and by which listener.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Refusal {
@@ -81,7 +88,7 @@ pub struct Metrics {
     /// Connections and calls refused.
     pub refused: Family<Refusal, Counter>,
     /// Connections accepted.
-    pub connections: Family<Reason, Counter>,
+    pub connections: Family<Listener, Counter>,
     /// Batches refused after authentication: malformed, too large, over budget.
     pub batches_refused: Family<Reason, Counter>,
     /// Exchanges the shims say they captured.

@@ -1,0 +1,100 @@
+//! Killed at any moment: everything acknowledged is there, once.
+
+mod collector;
+
+use std::time::Duration;
+
+use collector::{Collector, batch};
+use silhouette_proto::telemetry::v1::ExportRequest;
+use silhouette_proto::telemetry::v1::telemetry_service_client::TelemetryServiceClient;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+
+const PER_BATCH: u64 = 25;
+
+/// Streams batches from `next` on until the connection breaks; the last one acknowledged.
+async fn stream(
+    mut client: TelemetryServiceClient<Channel>,
+    instance: u8,
+    acknowledged: u64,
+) -> u64 {
+    let (send, requests) = mpsc::channel::<ExportRequest>(4);
+    let sender = tokio::spawn(async move {
+        for sequence in acknowledged + 1.. {
+            // Several hosts, so that several learners are at it.
+            let host = format!("host-{}.example", sequence % 5);
+            if send
+                .send(batch(instance, sequence, &host, PER_BATCH))
+                .await
+                .is_err()
+            {
+                return;
+            }
+        }
+    });
+    let mut acknowledged = acknowledged;
+    if let Ok(responses) = client.stream(ReceiverStream::new(requests)).await {
+        let mut responses = responses.into_inner();
+        while let Ok(Some(response)) = responses.message().await {
+            acknowledged = acknowledged.max(response.acknowledged_sequence);
+        }
+    }
+    sender.abort();
+    acknowledged
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_again_and_again_while_two_shims_stream() {
+    let dir = tempfile::tempdir().unwrap();
+    // Checkpoints all the time, so that kills hit them too.
+    let args = [
+        "--checkpoint-interval",
+        "100ms",
+        "--checkpoint-bytes",
+        "64k",
+    ];
+    let mut acknowledged = [0, 0];
+    for round in 0..12 {
+        let collector = Collector::start(dir.path(), &args);
+        let (a, b) = (
+            tokio::spawn(stream(collector.client().await, 1, acknowledged[0])),
+            tokio::spawn(stream(collector.client().await, 2, acknowledged[1])),
+        );
+        tokio::time::sleep(Duration::from_millis(40 + 97 * (round % 7))).await;
+        collector.kill();
+        acknowledged = [a.await.unwrap(), b.await.unwrap()];
+    }
+    assert!(
+        acknowledged.iter().all(|count| *count > 20),
+        "{acknowledged:?}"
+    );
+
+    let collector = Collector::start(dir.path(), &args);
+    let kept = collector.learnt();
+    // What was kept but whose acknowledgement was lost is there as well; the shims send it again, and it counts once.
+    let least = acknowledged.iter().sum::<u64>() * PER_BATCH;
+    assert!(kept >= least, "{kept} of {least} acknowledged");
+    let mut client = collector.client().await;
+    let mut sent = 0;
+    for (instance, count) in [(1, acknowledged[0]), (2, acknowledged[1])] {
+        // Up to the window of batches that may have been under way.
+        for sequence in 1..=count + 200 {
+            let host = format!("host-{}.example", sequence % 5);
+            client
+                .export(batch(instance, sequence, &host, PER_BATCH))
+                .await
+                .unwrap();
+            sent += PER_BATCH;
+        }
+    }
+    assert_eq!(collector.learnt(), sent, "each exactly once");
+    let totals = &collector.json("/v1/hosts")["totals"];
+    assert_eq!(
+        (&totals["accepted"], &totals["learnt"]),
+        (&sent.into(), &sent.into())
+    );
+    collector.terminate();
+    let collector = Collector::start(dir.path(), &[]);
+    assert_eq!(collector.learnt(), sent);
+}
