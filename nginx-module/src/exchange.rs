@@ -246,6 +246,10 @@ impl Exchange {
         request: Request,
         worker: &mut Worker,
     ) -> Outcome {
+        if worker.is_full(link) && recorder.skip().is_none() {
+            worker.drop_exchange(link, DropReason::QueueFull);
+            return Outcome::Dropped(DropReason::QueueFull);
+        }
         let upstream = request.upstream();
         // A body that nginx discards unread never passes; that there was one is still known.
         let request_size = match self.request_bytes {
@@ -273,7 +277,7 @@ impl Exchange {
             unfinished: !(self.response_head && complete) || request.is_cut_off(),
         };
         match recorder.finish(&end) {
-            Ok(sealed) => match worker.send(link, sealed) {
+            Ok(sealed) => match worker.send(link, &sealed) {
                 Ok(()) => Outcome::Captured,
                 Err(reason) => Outcome::Dropped(reason),
             },

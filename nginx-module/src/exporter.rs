@@ -23,6 +23,8 @@ pub(crate) const DRAIN: Duration = Duration::from_millis(1000);
 const JOIN: Duration = Duration::from_millis(1500);
 /// Batches in flight.
 const WINDOW: usize = 8;
+/// Without anything to do the thread looks around this often.
+const IDLE: Duration = Duration::from_secs(60);
 /// Bounds of a batch: large enough to cost little per exchange, small enough that a reconnect resends little.
 const BATCH_BYTES: usize = 512 << 10;
 const BATCH_COUNT: usize = 1024;
@@ -94,13 +96,12 @@ async fn run(
 ) {
     let mut tasks = Vec::new();
     for (index, (config, receiver, identity)) in links.into_iter().enumerate() {
-        // Half the interval here and half in the queue: together an exchange waits at most the whole.
-        let half = Duration::from_millis(config.flush_interval_ms.max(2)) / 2;
         let limits = OutboxLimits {
             queue_bytes: config.queue_bytes,
             batch_bytes: BATCH_BYTES.min(config.queue_bytes / 2),
             batch_count: BATCH_COUNT,
-            flush_interval: half.as_nanos() as u64,
+            // Exchanges have waited for others in the worker already.
+            flush_interval: 0,
             window: WINDOW,
         };
         let outbox = Outbox::new(identity, limits, seed.wrapping_add(index as u64));
@@ -110,7 +111,6 @@ async fn run(
             receiver,
             outbox,
             epoch,
-            half,
             log: log.clone(),
             connects: 0,
             state: LinkState::Down,
@@ -133,7 +133,6 @@ struct Link {
     receiver: Receiver,
     outbox: Outbox,
     epoch: Instant,
-    half: Duration,
     log: SyncSender<Event>,
     connects: u64,
     state: LinkState,
@@ -177,7 +176,7 @@ impl Link {
         let config = self.config.clone();
         let mut open = std::pin::pin!(Stream::open(&config, WINDOW));
         let mut stream = loop {
-            let _ = self.gather();
+            self.gather();
             if self.is_over() {
                 return Ended::Stopped;
             }
@@ -203,7 +202,7 @@ impl Link {
         }
         let mut in_flight = std::collections::VecDeque::with_capacity(WINDOW);
         loop {
-            let took = self.gather();
+            self.gather();
             if self.deadline.is_some() {
                 self.outbox.flush();
                 if self.outbox.is_empty() || self.is_over() {
@@ -218,8 +217,6 @@ impl Link {
                 let _ = stream.batches.try_send(batch.bytes);
             }
             self.publish();
-            let busy = took || self.outbox.next_wake().is_some() || self.deadline.is_some();
-            let asleep = !busy && self.receiver.fall_asleep();
             let until = self.soon();
             tokio::select! {
                 answer = stream.answer() => match answer {
@@ -242,16 +239,15 @@ impl Link {
                     }
                 },
                 () = self.receiver.announced() => {}
-                () = sleep_until(until), if !asleep => {}
+                () = sleep_until(until) => {}
             }
-            self.receiver.stay_awake();
         }
     }
 
     /// Waits for the back-off to end; true when the worker stopped meanwhile.
     async fn back_off(&mut self) -> bool {
         loop {
-            let _ = self.gather();
+            self.gather();
             if self.deadline.is_some() {
                 return true;
             }
@@ -264,7 +260,7 @@ impl Link {
             else {
                 return false;
             };
-            let until = tokio::time::Instant::now() + Duration::from_nanos(left).min(self.half);
+            let until = tokio::time::Instant::now() + Duration::from_nanos(left);
             tokio::select! {
                 () = self.receiver.announced() => {}
                 () = sleep_until(until) => {}
@@ -272,17 +268,15 @@ impl Link {
         }
     }
 
-    /// Takes over what the worker queued and counted; true when there was anything.
-    fn gather(&mut self) -> bool {
+    /// Takes over what the worker queued and counted.
+    fn gather(&mut self) {
         if self.deadline.is_none() && self.receiver.is_stopped() {
             self.deadline = Some(tokio::time::Instant::now() + DRAIN);
         }
         let now = self.now();
-        let mut took = false;
-        while let Some(sealed) = self.receiver.take() {
-            took = true;
+        while let Some(pack) = self.receiver.take() {
             // Full: dropped and counted by the outbox.
-            let _ = self.outbox.push(sealed, now);
+            let _ = self.outbox.push_pack(pack, now);
         }
         for (reason, count) in self.receiver.dropped() {
             if count > 0 {
@@ -293,7 +287,6 @@ impl Link {
             (0..count).for_each(|_| self.outbox.skip(skip));
         }
         self.publish();
-        took
     }
 
     fn publish(&self) {
@@ -305,15 +298,14 @@ impl Link {
         self.receiver.publish(reading);
     }
 
-    /// When to look again: half an interval from now, or earlier if the outbox has something to do, or at the deadline.
+    /// When to look again if nothing happens: when the outbox has something to do, or at the deadline.
     fn soon(&self) -> tokio::time::Instant {
         let now = tokio::time::Instant::now();
-        let mut until = now + self.half;
-        if let Some(at) = self.outbox.next_wake() {
+        let until = self.outbox.next_wake().map_or(now + IDLE, |at| {
             let left = Duration::from_nanos(at.saturating_sub(self.now()));
             // Never a busy loop, whatever the outbox says.
-            until = until.min(now + left.max(Duration::from_millis(1)));
-        }
+            now + left.clamp(Duration::from_millis(1), IDLE)
+        });
         self.deadline.map_or(until, |deadline| until.min(deadline))
     }
 

@@ -208,7 +208,14 @@ pub(crate) unsafe extern "C" fn log_handler(r: *mut ngx_http_request_t) -> ngx_i
             let request = Request::new(r).filter(|request| request.is_main())?;
             let settings = settings(&*r);
             let exchange = exchange(r, settings.is_some())?;
-            Worker::with(|worker| exchange.finish(request, settings, worker))
+            let flush_in = Worker::with(|worker| {
+                exchange.finish(request, settings, worker);
+                worker.flush_in()
+            })?;
+            if let Some(millis) = flush_in {
+                crate::module::flush_in(millis);
+            }
+            Some(())
         });
     }
     NGX_OK as ngx_int_t

@@ -1,28 +1,26 @@
 //! The connection to one collector as worker and exporter share it: its settings, its state, and the bounded queue
 //! between the two threads.
 //!
-//! In: sealed exchanges from nginx's thread. Out: the same, in order, to the exporter's. The sender never waits, never
-//! allocates, and wakes the receiver at most once per [`WAKE_BYTES`] or when it sleeps; beyond `queue_bytes` exchanges
-//! are dropped and counted.
+//! In: sealed exchanges from nginx's thread. Out: packs of them, in order, to the exporter's. The sender never waits, and
+//! wakes the receiver once per pack: when [`PACK_BYTES`] have gathered, or when the worker's timer says so. Beyond
+//! `queue_bytes` exchanges are dropped and counted.
 
 use std::fmt;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rtrb::{Consumer, Producer, RingBuffer};
 use rustls::client::ClientConfig;
-use silhouette_capture::{Collector, DropReason, Sealed, Skip};
+use silhouette_capture::{Collector, DropReason, Pack, Sealed, Skip};
 use tokio::sync::Notify;
 
 use crate::counters::Reading;
 
-/// Places in the queue. Bytes are the bound that matters; this one keeps the ring itself small.
-const QUEUE_PLACES: usize = 8192;
-/// The receiver is woken before its interval is over when so many bytes have gathered …
-const WAKE_BYTES: usize = 128 << 10;
-/// … or so many exchanges.
-const WAKE_EXCHANGES: usize = QUEUE_PLACES / 4;
+/// Packs between the threads. Bytes are the bound that matters.
+const QUEUE_PLACES: usize = 1024;
+/// A pack is handed over when it has so many bytes.
+const PACK_BYTES: usize = 128 << 10;
 
 /// One distinct set of connection settings.
 pub(crate) struct LinkConfig {
@@ -91,16 +89,14 @@ impl LinkState {
 
 /// What both threads see.
 struct Shared {
-    /// Bytes in the ring.
-    ring_bytes: AtomicUsize,
+    /// Bytes gathered by the worker and in the ring.
+    waiting_bytes: AtomicUsize,
     /// Bytes the exporter holds: waiting, or sent and not acknowledged.
     held_bytes: AtomicUsize,
     limit: usize,
     /// Counted by the worker, collected by the exporter.
     dropped: [AtomicU64; DropReason::ALL.len()],
     skipped: [AtomicU64; Skip::ALL.len()],
-    /// The exporter sleeps until it is woken.
-    asleep: AtomicBool,
     stop: AtomicBool,
     wake: Notify,
     reading: Mutex<Reading>,
@@ -109,9 +105,10 @@ struct Shared {
 /// The worker's end.
 pub(crate) struct Sender {
     shared: Arc<Shared>,
-    ring: Producer<Sealed>,
-    unannounced_bytes: usize,
-    unannounced: usize,
+    ring: Producer<Pack>,
+    open: Pack,
+    /// What the last exchange would have taken that did not fit; 0 once one fits.
+    refused: usize,
     /// Something was counted that no exchange will carry to the exporter.
     unreported: bool,
 }
@@ -119,19 +116,18 @@ pub(crate) struct Sender {
 /// The exporter's end.
 pub(crate) struct Receiver {
     shared: Arc<Shared>,
-    ring: Consumer<Sealed>,
+    ring: Consumer<Pack>,
 }
 
 /// A queue that holds at most `queue_bytes`, counting what the receiver says it still holds.
 pub(crate) fn queue(queue_bytes: usize) -> (Sender, Receiver) {
     let (producer, consumer) = RingBuffer::new(QUEUE_PLACES);
     let shared = Arc::new(Shared {
-        ring_bytes: AtomicUsize::new(0),
+        waiting_bytes: AtomicUsize::new(0),
         held_bytes: AtomicUsize::new(0),
         limit: queue_bytes,
         dropped: [const { AtomicU64::new(0) }; DropReason::ALL.len()],
         skipped: [const { AtomicU64::new(0) }; Skip::ALL.len()],
-        asleep: AtomicBool::new(false),
         stop: AtomicBool::new(false),
         wake: Notify::new(),
         reading: Mutex::new(Reading::default()),
@@ -139,8 +135,8 @@ pub(crate) fn queue(queue_bytes: usize) -> (Sender, Receiver) {
     let sender = Sender {
         shared: shared.clone(),
         ring: producer,
-        unannounced_bytes: 0,
-        unannounced: 0,
+        open: Pack::default(),
+        refused: 0,
         unreported: false,
     };
     (
@@ -153,40 +149,67 @@ pub(crate) fn queue(queue_bytes: usize) -> (Sender, Receiver) {
 }
 
 impl Sender {
-    /// Queues an exchange, or drops and counts it.
-    pub(crate) fn send(&mut self, sealed: Sealed) -> Result<(), DropReason> {
-        let size = sealed.size();
-        let shared = &*self.shared;
-        let queued = shared
-            .ring_bytes
-            .load(Relaxed)
-            .saturating_add(shared.held_bytes.load(Relaxed));
-        let reason = if size > shared.limit {
-            Some(DropReason::TooLarge)
-        } else if queued.saturating_add(size) > shared.limit || self.ring.is_full() {
-            Some(DropReason::QueueFull)
-        } else {
-            // Added first, so that the receiver can never take away what was not added.
-            shared.ring_bytes.fetch_add(size, Relaxed);
-            self.ring.push(sealed).is_err().then(|| {
-                shared.ring_bytes.fetch_sub(size, Relaxed);
-                DropReason::QueueFull
-            })
-        };
-        if let Some(reason) = reason {
-            self.drop_exchange(reason);
-            return Err(reason);
-        }
-        self.unannounced += 1;
-        self.unannounced_bytes += size;
-        self.announce();
-        Ok(())
+    /// Whether the last exchange did not fit and would not fit now: then the next need not even be sealed.
+    pub(crate) fn is_full(&self) -> bool {
+        self.refused > 0 && self.queued().saturating_add(self.refused) > self.shared.limit
     }
 
-    /// Counts an exchange that was captured and cannot be sent.
-    pub(crate) fn drop_exchange(&mut self, reason: DropReason) {
+    fn queued(&self) -> usize {
+        let shared = &*self.shared;
+        shared
+            .waiting_bytes
+            .load(Relaxed)
+            .saturating_add(shared.held_bytes.load(Relaxed))
+    }
+
+    /// Queues an exchange, or drops and counts it. `Ok(true)` when it is the first that waits for [`Self::flush`].
+    pub(crate) fn send(&mut self, sealed: &Sealed) -> Result<bool, DropReason> {
+        let weight = Pack::weight(sealed);
+        let reason = if weight > self.shared.limit {
+            Some(DropReason::TooLarge)
+        } else if self.queued().saturating_add(weight) > self.shared.limit {
+            Some(DropReason::QueueFull)
+        } else {
+            None
+        };
+        if let Some(reason) = reason {
+            if reason == DropReason::QueueFull {
+                self.refused = weight;
+            }
+            self.drop_exchanges(reason, 1);
+            return Err(reason);
+        }
+        self.refused = 0;
+        let first = self.open.is_empty();
+        self.open.push(sealed);
+        self.shared.waiting_bytes.fetch_add(weight, Relaxed);
+        if self.open.size() >= PACK_BYTES {
+            self.flush();
+            return Ok(false);
+        }
+        Ok(first)
+    }
+
+    /// Hands over what has gathered.
+    pub(crate) fn flush(&mut self) {
+        if self.open.is_empty() {
+            return;
+        }
+        // Traffic comes in bursts of like size: the next pack will need about as much.
+        let next = Pack::with_capacity(self.open.size().min(PACK_BYTES) + PACK_BYTES / 32);
+        let pack = std::mem::replace(&mut self.open, next);
+        let (exchanges, bytes) = (pack.exchanges(), pack.size());
+        if self.ring.push(pack).is_err() {
+            self.shared.waiting_bytes.fetch_sub(bytes, Relaxed);
+            self.drop_exchanges(DropReason::QueueFull, exchanges);
+        }
+        self.shared.wake.notify_one();
+    }
+
+    /// Counts exchanges that were captured and cannot be sent.
+    pub(crate) fn drop_exchanges(&mut self, reason: DropReason, exchanges: u64) {
         if let Some(count) = self.shared.dropped.get(reason.index()) {
-            count.fetch_add(1, Relaxed);
+            count.fetch_add(exchanges, Relaxed);
             self.unreported = true;
         }
     }
@@ -199,49 +222,43 @@ impl Sender {
         }
     }
 
-    fn announce(&mut self) {
-        // Either the receiver sees what was pushed before it sleeps, or this sees that it sleeps.
-        fence(SeqCst);
-        let asleep = self.shared.asleep.load(Relaxed) && self.shared.asleep.swap(false, SeqCst);
-        if asleep || self.unannounced_bytes >= WAKE_BYTES || self.unannounced >= WAKE_EXCHANGES {
-            self.unannounced = 0;
-            self.unannounced_bytes = 0;
-            self.shared.wake.notify_one();
-        }
-    }
-
-    /// What the exporter last published.
+    /// What the exporter last published, and what it cannot know.
     pub(crate) fn reading(&self) -> Reading {
-        *self
+        let mut reading = *self
             .shared
             .reading
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner);
+        reading.counters.captured += self.open.exchanges();
+        reading.counters.queued += self.open.exchanges();
+        reading.counters.queue_bytes += self.open.size() as u64;
+        reading
     }
 
-    /// Wakes the exporter if it sleeps and there are counts to collect.
+    /// Wakes the exporter if there are counts to collect.
     pub(crate) fn report(&mut self) {
         if std::mem::take(&mut self.unreported) {
             self.shared.wake.notify_one();
         }
     }
 
-    /// Asks the exporter to finish.
-    pub(crate) fn stop(&self) {
+    /// Hands over what has gathered and asks the exporter to finish.
+    pub(crate) fn stop(&mut self) {
+        self.flush();
         self.shared.stop.store(true, SeqCst);
         self.shared.wake.notify_one();
     }
 }
 
 impl Receiver {
-    /// The next exchange.
-    pub(crate) fn take(&mut self) -> Option<Sealed> {
-        let sealed = self.ring.pop().ok()?;
-        self.shared.ring_bytes.fetch_sub(sealed.size(), Relaxed);
-        Some(sealed)
+    /// The next pack.
+    pub(crate) fn take(&mut self) -> Option<Pack> {
+        let pack = self.ring.pop().ok()?;
+        self.shared.waiting_bytes.fetch_sub(pack.size(), Relaxed);
+        Some(pack)
     }
 
-    /// What the worker dropped since the last call, by [`DropReason::index`].
+    /// What the worker dropped since the last call.
     pub(crate) fn dropped(&self) -> impl Iterator<Item = (DropReason, u64)> {
         DropReason::ALL
             .iter()
@@ -261,14 +278,11 @@ impl Receiver {
     pub(crate) fn publish(&self, reading: Reading) {
         let held = usize::try_from(reading.counters.queue_bytes).unwrap_or(usize::MAX);
         self.shared.held_bytes.store(held, Relaxed);
-        let mut shown = reading;
-        shown.counters.queued += self.ring.slots() as u64;
-        shown.counters.queue_bytes += self.shared.ring_bytes.load(Relaxed) as u64;
         *self
             .shared
             .reading
             .lock()
-            .unwrap_or_else(PoisonError::into_inner) = shown;
+            .unwrap_or_else(PoisonError::into_inner) = reading;
     }
 
     /// The worker asked to finish.
@@ -276,25 +290,9 @@ impl Receiver {
         self.shared.stop.load(SeqCst)
     }
 
-    /// Waits until the worker announces something.
+    /// Waits until the worker hands something over, or has something to say. What came before is not missed.
     pub(crate) async fn announced(&mut self) {
         self.shared.wake.notified().await;
-    }
-
-    /// Declares that nothing will be looked at until [`Self::announced`]; false when there is something already.
-    pub(crate) fn fall_asleep(&self) -> bool {
-        self.shared.asleep.store(true, SeqCst);
-        fence(SeqCst);
-        if self.ring.is_empty() && !self.is_stopped() {
-            return true;
-        }
-        self.shared.asleep.store(false, SeqCst);
-        false
-    }
-
-    /// The opposite of [`Self::fall_asleep`], for when something else woke the receiver.
-    pub(crate) fn stay_awake(&self) {
-        self.shared.asleep.store(false, SeqCst);
     }
 }
 

@@ -4,14 +4,15 @@
 //! In: nginx's calls. Out: hooks in their places, shared memory for the counters, a [`Worker`] in every worker process.
 //! The exporter thread is started in the worker, never before the fork, and never in the master or the cache manager.
 
+use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::MaybeUninit;
 use std::ptr;
 
 use nginx_sys::{
     NGX_HTTP_VAR_NOCACHEABLE, NGX_OK, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_add_timer,
-    ngx_array_push, ngx_array_t, ngx_conf_t, ngx_connection_t, ngx_cycle, ngx_cycle_t, ngx_event_t,
-    ngx_http_add_variable, ngx_http_handler_pt, ngx_http_module_t,
+    ngx_array_push, ngx_array_t, ngx_conf_t, ngx_connection_t, ngx_current_msec, ngx_cycle,
+    ngx_cycle_t, ngx_event_t, ngx_http_add_variable, ngx_http_handler_pt, ngx_http_module_t,
     ngx_http_phases_NGX_HTTP_LOG_PHASE as NGX_HTTP_LOG_PHASE,
     ngx_http_phases_NGX_HTTP_POST_READ_PHASE as NGX_HTTP_POST_READ_PHASE, ngx_http_top_body_filter,
     ngx_http_top_header_filter, ngx_http_top_request_body_filter, ngx_int_t, ngx_module_t, ngx_pid,
@@ -308,35 +309,72 @@ unsafe fn start_worker(cycle: &ngx_cycle_t, main: &MainConf) -> std::io::Result<
             );
         }
         started?;
-        start_timer(cycle);
+        start_timers(cycle);
     }
     Ok(())
 }
 
-/// Once a second, as long as the process lives; does not keep it from ending.
+thread_local! {
+    /// The timer for exchanges that have gathered; null where there is no worker.
+    static FLUSH: Cell<*mut ngx_event_t> = const { Cell::new(ptr::null_mut()) };
+}
+
+/// Starts ticking once a second, as long as the process lives.
 ///
 /// # Safety
 /// In a process with an event loop.
-unsafe fn start_timer(cycle: &ngx_cycle_t) {
-    // SAFETY: zeroes are a valid, unset event and connection; both live as long as the process.
+unsafe fn start_timers(cycle: &ngx_cycle_t) {
+    // SAFETY: the caller's promise.
     unsafe {
-        let connection: &mut ngx_connection_t =
-            Box::leak(Box::new(MaybeUninit::zeroed().assume_init()));
-        let event: &mut ngx_event_t = Box::leak(Box::new(MaybeUninit::zeroed().assume_init()));
-        // nginx's debug log prints the descriptor of the connection an event belongs to.
-        connection.fd = -1;
-        event.data = ptr::from_mut(connection).cast();
-        event.log = cycle.log;
-        event.handler = Some(on_timer);
-        event.set_cancelable(1);
-        ngx_add_timer(event, TICK);
+        FLUSH.set(new_timer(cycle, on_flush));
+        ngx_add_timer(new_timer(cycle, on_tick), TICK);
     }
 }
 
-unsafe extern "C" fn on_timer(event: *mut ngx_event_t) {
+/// A timer that lives as long as the process and does not keep it from ending.
+///
+/// # Safety
+/// `cycle` is the live cycle.
+unsafe fn new_timer(
+    cycle: &ngx_cycle_t,
+    handler: unsafe extern "C" fn(*mut ngx_event_t),
+) -> *mut ngx_event_t {
+    // SAFETY: zeroes are a valid, unset event and connection.
+    let (connection, event): (&mut ngx_connection_t, &mut ngx_event_t) = unsafe {
+        (
+            Box::leak(Box::new(MaybeUninit::zeroed().assume_init())),
+            Box::leak(Box::new(MaybeUninit::zeroed().assume_init())),
+        )
+    };
+    // nginx's debug log prints the descriptor of the connection an event belongs to.
+    connection.fd = -1;
+    event.data = ptr::from_mut(connection).cast();
+    event.log = cycle.log;
+    event.handler = Some(handler);
+    event.set_cancelable(1);
+    event
+}
+
+unsafe extern "C" fn on_tick(event: *mut ngx_event_t) {
     let _ = std::panic::catch_unwind(tick);
-    // SAFETY: the event `start_timer` made.
+    // SAFETY: the event `start_timers` made.
     unsafe { ngx_add_timer(event, TICK) };
+}
+
+unsafe extern "C" fn on_flush(_: *mut ngx_event_t) {
+    let _ = std::panic::catch_unwind(|| Worker::with(Worker::flush));
+}
+
+/// Has what has gathered handed over to the exporter after so many milliseconds, or earlier.
+pub(crate) fn flush_in(millis: usize) {
+    let flush = FLUSH.get();
+    // SAFETY: null, or the event `start_timers` made; nginx calls this on the thread of its event loop.
+    unsafe {
+        let Some(event) = flush.as_ref() else { return };
+        if event.timer_set() == 0 || ngx_current_msec.wrapping_add(millis) < event.timer.key {
+            ngx_add_timer(flush, millis);
+        }
+    }
 }
 
 /// Shows this worker's counters and logs what the exporter had to say.

@@ -27,6 +27,9 @@ pub(crate) struct Worker {
     id_seed: [u8; 8],
     id_count: u64,
     senders: Vec<Sender>,
+    /// Each link's `flush_interval_ms`.
+    intervals: Vec<usize>,
+    flush_in: Option<usize>,
     shown: Vec<Reading>,
     exporter: Exporter,
     table: &'static Table,
@@ -83,6 +86,12 @@ impl Worker {
             id_seed: (b ^ d).to_le_bytes(),
             id_count: 0,
             shown: vec![Reading::default(); senders.len()],
+            intervals: setup
+                .links
+                .iter()
+                .map(|link| usize::try_from(link.flush_interval_ms).unwrap_or(1000))
+                .collect(),
+            flush_in: None,
             senders,
             exporter,
             table: setup.table,
@@ -117,12 +126,37 @@ impl Worker {
         id
     }
 
+    /// Whether an exchange for this link would be dropped anyway.
+    pub(crate) fn is_full(&self, link: usize) -> bool {
+        self.senders.get(link).is_some_and(Sender::is_full)
+    }
+
     /// Queues an exchange for its link's collector.
-    pub(crate) fn send(&mut self, link: usize, sealed: Sealed) -> Result<(), DropReason> {
+    pub(crate) fn send(&mut self, link: usize, sealed: &Sealed) -> Result<(), DropReason> {
         // A link the worker does not have can only come from a configuration it was not started with.
-        self.senders
-            .get_mut(link)
-            .map_or(Err(DropReason::Unreachable), |sender| sender.send(sealed))
+        let sender = self.senders.get_mut(link).ok_or(DropReason::Unreachable)?;
+        if sender.send(sealed)? {
+            let interval = self.intervals.get(link).copied().unwrap_or_default();
+            self.flush_in = Some(self.flush_in.map_or(interval, |other| other.min(interval)));
+        }
+        Ok(())
+    }
+
+    /// Counts an exchange that was recorded and will not be sent.
+    pub(crate) fn drop_exchange(&mut self, link: usize, reason: DropReason) {
+        if let Some(sender) = self.senders.get_mut(link) {
+            sender.drop_exchanges(reason, 1);
+        }
+    }
+
+    /// In how many milliseconds [`Worker::flush`] is to be called, if that is news.
+    pub(crate) fn flush_in(&mut self) -> Option<usize> {
+        self.flush_in.take()
+    }
+
+    /// Hands everything that has gathered to the exporter.
+    pub(crate) fn flush(&mut self) {
+        self.senders.iter_mut().for_each(Sender::flush);
     }
 
     /// Counts an exchange that the settings leave out.
@@ -136,7 +170,7 @@ impl Worker {
     pub(crate) fn fault(&mut self, link: Option<usize>) {
         self.slot.count_fault();
         if let Some(sender) = link.and_then(|link| self.senders.get_mut(link)) {
-            sender.drop_exchange(DropReason::Fault);
+            sender.drop_exchanges(DropReason::Fault, 1);
         }
     }
 
@@ -170,7 +204,7 @@ impl Worker {
 
     /// Sends what can be sent, counts the rest, and gives the slot back; false when the exporter did not end in time.
     pub(crate) fn end(mut self, unix_seconds: u64, log: impl FnMut(bool, &str)) -> bool {
-        for sender in &self.senders {
+        for sender in &mut self.senders {
             sender.stop();
         }
         let ended = self.exporter.join();
