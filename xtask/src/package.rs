@@ -15,7 +15,7 @@ use crate::{command, workspace};
 /// What to package.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Which shim
+    /// Which part
     what: What,
 }
 
@@ -23,6 +23,8 @@ pub(crate) struct Args {
 enum What {
     /// libnginx-mod-http-silhouette, for this machine's nginx
     Nginx,
+    /// silhouette-collector, with its systemd unit
+    Collector,
 }
 
 /// `cargo xtask package WHAT`.
@@ -31,6 +33,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         What::Nginx => {
             command::run(command::cargo().args(["build", "--release", "-p", "silhouette-nginx"]))?;
             nginx("release")?
+        }
+        What::Collector => {
+            command::run(command::cargo().args([
+                "build",
+                "--release",
+                "-p",
+                "silhouette-collector",
+            ]))?;
+            crate::package_collector::collector("release")?
         }
     };
     println!("{}", package.display());
@@ -129,7 +140,8 @@ fn abi_in(text: &str) -> Option<String> {
     Some(value.trim().to_owned()).filter(|abi| abi.starts_with("nginx-abi-"))
 }
 
-fn place(from: &Path, to: &Path, mode: u32) -> Result<()> {
+/// Copies a file into a package's tree.
+pub(crate) fn place(from: &Path, to: &Path, mode: u32) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let directory = to.parent().context("a file in a directory")?;
     std::fs::create_dir_all(directory)?;
