@@ -5,6 +5,7 @@
 //! while it reads its configuration, never for a request.
 
 use std::ffi::{c_char, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::ptr;
 use std::sync::Arc;
@@ -127,6 +128,18 @@ pub(crate) unsafe extern "C" fn merge_loc_conf(
     above: *mut c_void,
     own: *mut c_void,
 ) -> *mut c_char {
+    // SAFETY: nginx's promise.
+    guarded(|| unsafe { merge(cf, above, own) })
+}
+
+/// Runs what a callback does; a panic in it is a refused configuration and not the end of the master.
+fn guarded(f: impl FnOnce() -> *mut c_char) -> *mut c_char {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or(CONF_ERROR)
+}
+
+/// # Safety
+/// As [`merge_loc_conf`].
+unsafe fn merge(cf: *mut ngx_conf_t, above: *mut c_void, own: *mut c_void) -> *mut c_char {
     // SAFETY: nginx's promise; the two are different levels.
     let (above, own, cf_ref) = unsafe {
         (
@@ -157,10 +170,21 @@ pub(crate) unsafe extern "C" fn merge_loc_conf(
 /// `silhouette on|off`.
 unsafe extern "C" fn set_enabled(
     cf: *mut ngx_conf_t,
-    _: *mut ngx_command_t,
+    cmd: *mut ngx_command_t,
     conf: *mut c_void,
 ) -> *mut c_char {
     // SAFETY: nginx calls a directive's handler with the configuration it is reading and the block's structure.
+    guarded(|| unsafe { read_enabled(cf, cmd, conf) })
+}
+
+/// # Safety
+/// As [`set_enabled`].
+unsafe fn read_enabled(
+    cf: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: the caller's promise.
     let (arguments, place, conf) =
         unsafe { (arguments(cf), place(cf), &mut *conf.cast::<LocationConf>()) };
     let on = match arguments.as_slice() {
@@ -185,10 +209,21 @@ unsafe extern "C" fn set_enabled(
 /// `silhouette_status [json|prometheus]`.
 unsafe extern "C" fn set_status(
     cf: *mut ngx_conf_t,
+    cmd: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: nginx calls a directive's handler with the configuration it is reading and the block's structure.
+    guarded(|| unsafe { read_status(cf, cmd, conf) })
+}
+
+/// # Safety
+/// As [`set_status`].
+unsafe fn read_status(
+    cf: *mut ngx_conf_t,
     _: *mut ngx_command_t,
     conf: *mut c_void,
 ) -> *mut c_char {
-    // SAFETY: as in `set_enabled`.
+    // SAFETY: the caller's promise.
     let (arguments, conf, cf_ref) =
         unsafe { (arguments(cf), &mut *conf.cast::<LocationConf>(), &*cf) };
     if conf.layer.is_status_page {
@@ -221,7 +256,18 @@ unsafe extern "C" fn set_setting(
     cmd: *mut ngx_command_t,
     conf: *mut c_void,
 ) -> *mut c_char {
-    // SAFETY: as in `set_enabled`.
+    // SAFETY: nginx calls a directive's handler with the configuration it is reading and the block's structure.
+    guarded(|| unsafe { read_setting(cf, cmd, conf) })
+}
+
+/// # Safety
+/// As [`set_setting`].
+unsafe fn read_setting(
+    cf: *mut ngx_conf_t,
+    cmd: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: the caller's promise.
     let (arguments, place, conf, directive) = unsafe {
         (
             arguments(cf),
@@ -299,7 +345,7 @@ unsafe fn arguments<'a>(cf: *mut ngx_conf_t) -> Vec<&'a str> {
         (*(*cf).args)
             .as_slice::<ngx_str_t>()
             .iter()
-            .map(|argument| request::text(argument))
+            .map(request::text)
             .collect()
     }
 }

@@ -41,6 +41,8 @@ impl fmt::Display for Outcome {
     }
 }
 
+// It lies in the request's pool; a box would be one more allocation per request.
+#[allow(clippy::large_enum_variant)]
 enum Capture {
     Undecided,
     Recording { recorder: Recorder, link: usize },

@@ -209,7 +209,7 @@ impl Link {
                     return Ended::Stopped;
                 }
             }
-            while !(self.one_at_a_time && !in_flight.is_empty())
+            while (!self.one_at_a_time || in_flight.is_empty())
                 && let Some(batch) = self.outbox.next_batch(self.now())
             {
                 in_flight.push_back(batch.sequence);

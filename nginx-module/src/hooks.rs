@@ -8,7 +8,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
-use std::sync::OnceLock;
 
 use nginx_sys::{
     NGX_DECLINED, NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_NOT_ALLOWED, NGX_OK, ngx_buf_t,
@@ -34,8 +33,26 @@ pub(crate) struct Next {
     pub(crate) request_body: ngx_http_request_body_filter_pt,
 }
 
-/// Set while nginx reads its configuration; the same each time.
-pub(crate) static NEXT: OnceLock<Next> = OnceLock::new();
+/// Set by each configuration that uses the module, because the modules around this one may have changed.
+static mut NEXT: Next = Next {
+    header: None,
+    body: None,
+    request_body: None,
+};
+
+/// Remembers the filters that come after the module's.
+///
+/// # Safety
+/// While nginx reads its configuration.
+pub(crate) unsafe fn set_next(next: Next) {
+    // SAFETY: nginx reads its configuration on its only thread, between requests.
+    unsafe { *ptr::addr_of_mut!(NEXT) = next };
+}
+
+fn next() -> &'static Next {
+    // SAFETY: written by `set_next` only, never while a request is handled.
+    unsafe { &*ptr::addr_of!(NEXT) }
+}
 
 const ERROR: ngx_int_t = -1;
 
@@ -119,7 +136,7 @@ pub(crate) unsafe extern "C" fn request_body_filter(
                 exchange.request_body(request, settings, request::chunks(chain), worker)
             })
         });
-        match NEXT.get().and_then(|next| next.request_body) {
+        match next().request_body {
             Some(next) => next(r, chain),
             None => ERROR,
         }
@@ -130,7 +147,7 @@ pub(crate) unsafe extern "C" fn request_body_filter(
 pub(crate) unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx calls its filters with a live request.
     unsafe {
-        let Some(next) = NEXT.get().and_then(|next| next.header) else {
+        let Some(next) = next().header else {
             return ERROR;
         };
         let request = match Request::new(r) {
@@ -193,7 +210,7 @@ pub(crate) unsafe extern "C" fn body_filter(
                 Some(())
             });
         }
-        match NEXT.get().and_then(|next| next.body) {
+        match next().body {
             Some(next) => next(r, chain),
             None => ERROR,
         }

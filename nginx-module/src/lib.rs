@@ -10,6 +10,7 @@
 //! It fails open: it never delays, changes or refuses a request, makes no system call for one, never waits for the
 //! collector, keeps no more than its bounds, catches its own panics, and lets a worker end in time.
 #![deny(unsafe_op_in_unsafe_fn)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 mod config;
 mod counters;

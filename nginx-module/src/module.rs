@@ -25,7 +25,7 @@ use crate::counters::Table;
 use crate::directives::{
     COMMANDS, LocationConf, MainConf, create_loc_conf, create_main_conf, merge_loc_conf,
 };
-use crate::hooks::{self, NEXT, Next};
+use crate::hooks::{self, Next};
 use crate::log::{self, Level};
 use crate::worker::{Setup, Worker};
 
@@ -161,7 +161,7 @@ unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
         {
             return ERROR;
         }
-        NEXT.get_or_init(|| Next {
+        hooks::set_next(Next {
             header: ngx_http_top_header_filter,
             body: ngx_http_top_body_filter,
             request_body: ngx_http_top_request_body_filter,

@@ -178,7 +178,7 @@ impl Request {
     /// `Content-Encoding`: nginx's gzip filter added it after the body had been seen plain.
     pub(crate) fn response_headers<'a>(self, hide_coding: bool) -> ResponseHeaders<'a> {
         let out = &self.r().headers_out;
-        let mut own: [Option<(&'static [u8], Cow<'a, [u8]>)>; 6] = [const { None }; 6];
+        let mut own: OwnHeaders<'a> = [const { None }; 6];
         let [
             server,
             date,
@@ -499,9 +499,12 @@ impl<'a> Iterator for Headers<'a> {
     }
 }
 
+/// Headers that nginx keeps outside the list and adds when it writes the head.
+type OwnHeaders<'a> = [Option<(&'static [u8], Cow<'a, [u8]>)>; 6];
+
 /// Headers of a response: what nginx adds, then the list.
 pub(crate) struct ResponseHeaders<'a> {
-    own: [Option<(&'static [u8], Cow<'a, [u8]>)>; 6],
+    own: OwnHeaders<'a>,
     list: &'a ngx_list_t,
     hide_coding: bool,
 }
@@ -536,8 +539,8 @@ pub(crate) struct Chunks<'a> {
 /// # Safety
 /// `chain` is null or a chain that nginx does not change while the result is used.
 pub(crate) unsafe fn chunks<'a>(chain: *mut ngx_chain_t) -> Chunks<'a> {
-    // SAFETY: the caller's promise.
     Chunks {
+        // SAFETY: the caller's promise.
         link: unsafe { chain.as_ref() },
         last: false,
     }

@@ -188,6 +188,12 @@ fn explain(error: &(dyn Error + 'static), tls: bool) -> String {
         };
     }
     let deepest = deepest.to_string();
+    // TLS 1.3 tells after the handshake what is wrong with a client's certificate; then HTTP/2 keeps only the text.
+    if deepest.contains("received fatal alert") {
+        return format!(
+            "TLS: {deepest}: check silhouette_tls_certificate and silhouette_tls_certificate_key"
+        );
+    }
     if tls || deepest.contains("imeout") || deepest.contains("timed out") {
         return deepest;
     }
@@ -201,14 +207,6 @@ fn known(error: &(dyn Error + 'static)) -> Option<String> {
         return Some(explain_tls(error));
     }
     let error = error.downcast_ref::<io::Error>()?;
-    // An alert that arrives after the handshake, as TLS 1.3's about client certificates do, is inside an I/O error, whose
-    // `source` passes it over.
-    let inside = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    if let Some(error) = inside {
-        return Some(explain_tls(error));
-    }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Some(format!("{error}: is the collector running there?")),
         io::ErrorKind::UnexpectedEof if error.to_string().contains("handshake") => {
