@@ -41,10 +41,13 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "Silhouette test authority");
         let key = KeyPair::generate()?;
+        // Another authority has another name, as in life: with the same one a stranger's signature would look broken, not strange.
+        let name = format!(
+            "Test authority {:02x?}",
+            key.public_key_raw().get(1..5).unwrap_or_default()
+        );
+        params.distinguished_name.push(DnType::CommonName, name);
         let certificate = params.self_signed(&key)?;
         let ca_file = dir.path().join("ca.pem");
         std::fs::write(&ca_file, certificate.pem())?;

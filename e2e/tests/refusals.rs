@@ -189,16 +189,16 @@ fn a_client_certificate_is_asked_for_and_checked() -> Result<()> {
     };
     let without = nginx_trusting(&collector.tls_url(), &authority, &origin)?;
     refused(&collector, &without, &["certificate"])?;
-    refused(
-        &collector,
-        &with(&other.client("stranger")?)?,
-        &["certificate"],
-    )?;
+    // The alert may be lost when the collector hangs up: in TLS 1.3 it comes while the shim is sending already.
+    let reasons = ["certificate", "connection closed"];
+    refused(&collector, &with(&other.client("stranger")?)?, &reasons)?;
     refused(
         &collector,
         &with(&authority.expired_client("late")?)?,
-        &["certificate", "expired"],
+        &reasons,
     )?;
+    let told = collector.metric("silhouette_connections_refused_total", "client_certificate")?;
+    assert!(told >= 3.0, "the collector knows why: {told}");
     let nginx = with(&authority.client("edge")?)?;
     assert_eq!(curl([nginx.url("/json")])?.status, 200);
     assert_eq!(nginx.drained(SOON)?.get("acknowledged"), 1);
