@@ -76,7 +76,7 @@ fn bound(scale: Scale) -> Bound {
         }
     } else {
         Bound {
-            charge: 320 * 1024 >> scale,
+            charge: (320 * 1024) >> scale,
             entries: 8,
         }
     }
@@ -221,7 +221,7 @@ pub(crate) fn pairs(text: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, s
 
 /// Undoes percent-encoding (RFC 3986, 2.1); text that is not UTF-8 afterwards is replaced. `plus`: `+` is a blank.
 pub(crate) fn decode(text: &str, plus: bool) -> Cow<'_, str> {
-    if !text.contains('%') && !(plus && text.contains('+')) {
+    if !text.bytes().any(|b| b == b'%' || (plus && b == b'+')) {
         return Cow::Borrowed(text);
     }
     let bytes = text.as_bytes();

@@ -67,7 +67,7 @@ fn names(scale: Scale, entries: usize) -> Bound {
         }
     } else {
         Bound {
-            charge: 40 * 1024 >> scale,
+            charge: (40 * 1024) >> scale,
             entries: entries >> scale,
         }
     }
@@ -291,7 +291,7 @@ fn responses(scale: Scale) -> Bound {
         }
     } else {
         Bound {
-            charge: 448 * 1024 >> scale,
+            charge: (448 * 1024) >> scale,
             entries: 48,
         }
     }

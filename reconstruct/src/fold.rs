@@ -37,10 +37,13 @@ impl Kinds {
     }
 }
 
+/// The operations at one place.
+pub(crate) type Methods = BTreeMap<Method, Operation>;
+
 /// The folded tree.
 #[derive(Debug, Default)]
 pub(crate) struct Folded {
-    pub methods: BTreeMap<Method, Operation>,
+    pub methods: Methods,
     pub constants: BTreeMap<String, Folded>,
     pub parameter: Option<(Kinds, Box<Folded>)>,
 }
@@ -270,7 +273,7 @@ impl Folded {
     pub(crate) fn walk<'a>(
         &'a self,
         path: &mut Vec<Part>,
-        visit: &mut dyn FnMut(&[Part], &'a BTreeMap<Method, Operation>),
+        visit: &mut dyn FnMut(&[Part], &'a Methods),
     ) {
         if !self.methods.is_empty() {
             visit(path, &self.methods);

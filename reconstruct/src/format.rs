@@ -29,7 +29,10 @@ pub(crate) const FILE: Formats = 1 << 13;
 /// Everything a text can be tried for.
 pub(crate) const ANY: Formats = (1 << 13) - 1;
 
-const TESTS: [(Formats, fn(&str) -> bool); 13] = [
+/// Whether a text has a format.
+type Test = fn(&str) -> bool;
+
+const TESTS: [(Formats, Test); 13] = [
     (DATE_TIME, is_date_time),
     (DATE, is_date),
     (TIME, is_time),

@@ -62,7 +62,7 @@ pub(crate) struct Property {
 
 /// The bound of an object's members at this depth. Falls with depth so that an object always has room for one below.
 pub(crate) fn bound(depth: usize, scale: Scale) -> Bound {
-    let share = (0..depth).fold(f64::from(256 * 1024 >> scale), |room, _| room * 0.75);
+    let share = (0..depth).fold(f64::from((256 * 1024) >> scale), |room, _| room * 0.75);
     let floor = 512 * (DEEPEST.saturating_sub(depth) as u32 + 1);
     Bound {
         charge: (share as u32).max(floor),

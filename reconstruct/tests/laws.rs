@@ -4,7 +4,7 @@ mod common;
 #[path = "common/validate.rs"]
 mod validate;
 
-use common::{Draw, Exchange, bookshop};
+use common::{Draw, Exchange, bookshop, hostile, wild};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use silhouette_reconstruct::{Document, DocumentOptions, HostName, Limits, Model, OpenApi};
@@ -33,187 +33,11 @@ fn text(model: &Model) -> String {
         + &model.document(&host(), &v30).to_json()
 }
 
-const WORDS: [&str; 24] = [
-    "users",
-    "orders",
-    "items",
-    "me",
-    "search",
-    "status",
-    "v1",
-    "2.0",
-    "admin",
-    "alpha",
-    "beta",
-    "gamma",
-    "delta",
-    "ab3dEFgh",
-    "amber-birch",
-    "report.pdf",
-    "getAll",
-    "int32s",
-    "int64s",
-    "data",
-    "id",
-    "name",
-    "state",
-    "tags",
-];
-
-fn scalar(d: &mut Draw) -> Value {
-    match d.below(14) {
-        0 => Value::Null,
-        1 => json!(d.below(2) == 0),
-        2 => json!(d.below(1000)),
-        3 => json!(d.next() as i64),
-        4 => json!(d.below(10_000) as f64 / 16.0),
-        5 => json!(d.uuid()),
-        6 => json!(format!(
-            "20{:02}-{:02}-{:02}",
-            d.below(99),
-            1 + d.below(13),
-            1 + d.below(31)
-        )),
-        7 => json!(format!(
-            "2026-01-0{}T00:00:0{}{}",
-            1 + d.below(9),
-            d.below(10),
-            d.of(&["Z", "+01:00", ""])
-        )),
-        8 => json!(format!("u{}@example.com", d.below(99))),
-        9 => json!(format!(
-            "https://example.com/{}",
-            d.of(&["a", "b c", "%zz"])
-        )),
-        10 => json!(d.of(&["open", "closed", "held"])),
-        11 => json!(d.of(&["10.0.0.1", "::1", "10.0.0.999", "1:2"])),
-        12 => json!(""),
-        _ => json!(format!("text {} 🦀 \" \\ \n", d.next())),
-    }
-}
-
-fn value(d: &mut Draw, depth: u64) -> Value {
-    match d.below(6 + depth) {
-        0 | 1 => {
-            let mut object = serde_json::Map::new();
-            for _ in 0..d.below(6) {
-                let name = match d.below(12) {
-                    0 => d.uuid(),
-                    1 => d.below(50).to_string(),
-                    2 => "größe".to_owned(),
-                    3 => String::new(),
-                    _ => d.of(&WORDS).to_owned(),
-                };
-                object.insert(name, value(d, depth + 2));
-            }
-            Value::Object(object)
-        }
-        2 => Value::Array((0..d.below(4)).map(|_| value(d, depth + 2)).collect()),
-        _ => scalar(d),
-    }
-}
-
-/// Traffic of no API in particular.
-fn wild(n: usize, seed: u64) -> Vec<Exchange> {
-    let mut d = Draw(seed);
-    (0..n)
-        .map(|i| {
-            let mut path = String::new();
-            for _ in 0..d.below(5) {
-                let segment = match d.below(8) {
-                    0 => d.below(1_000_000).to_string(),
-                    1 => d.uuid(),
-                    2 => format!("w{}", d.below(40)),
-                    3 => d.of(&["caf%C3%A9", "a%2Fb", "%00", "a,b", "{x}", "a:b", "~u"]).to_owned(),
-                    _ => d.of(&WORDS).to_owned(),
-                };
-                path.push('/');
-                path.push_str(&segment);
-            }
-            if path.is_empty() || d.below(9) == 0 {
-                path.push('/');
-            }
-            let method = ["GET", "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "PURGE"][d.below(9) as usize];
-            let status = [200, 200, 200, 201, 204, 206, 301, 400, 401, 404, 409, 500, 503][d.below(13) as usize];
-            let mut e = Exchange::new(method, &path, status);
-            e.millis += i as u64 * 10;
-            if d.below(3) == 0 {
-                e = e.query(d.of(&["page=2&sort=name", "ids=1&ids=2", "filter[state]=open", "api_key=zz", "q=", "a=%zz&&=&b", "debug=true&n=1.5"]));
-            }
-            match d.below(6) {
-                0 => e = e.header("authorization", d.of(&["Bearer eyJhIjoxfQ.eyJiIjoyfQ.c2ln", "Bearer opaque", "Basic dTpw", "odd"])),
-                1 => e = e.header("x-tenant", d.of(&["1", "2", "blue"])),
-                2 => e = e.header("x-api-key", "k"),
-                _ => {}
-            }
-            if matches!(method, "POST" | "PUT" | "PATCH") {
-                e = match d.below(5) {
-                    0 => e.sends("application/x-www-form-urlencoded", "name=a+b&n=1"),
-                    1 => e.sends("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"x\"\r\n\r\nx\r\n--b--"),
-                    2 => e.sends("text/plain", "hello"),
-                    _ => {
-                        let body = value(&mut d, 0).to_string();
-                        e.sends("application/json; charset=utf-8", &body)
-                    }
-                };
-            }
-            if status != 204 && method != "HEAD" {
-                let body = value(&mut d, 0).to_string();
-                e = match d.below(9) {
-                    0 => e.answers("application/hal+json", &body),
-                    1 => e.answers("application/pdf", "%PDF"),
-                    2 => e.answers("application/json", &body.chars().take(body.chars().count() / 2).collect::<String>()),
-                    3 => e.answers("application/x-ndjson", &format!("{body}\n{body}\n")),
-                    _ => e.json(&body),
-                };
-            }
-            e
-        })
-        .collect()
-}
-
 fn shuffled(exchanges: &[Exchange], seed: u64) -> Vec<&Exchange> {
     let mut d = Draw(seed);
     let mut keyed: Vec<(u64, &Exchange)> = exchanges.iter().map(|e| (d.next(), e)).collect();
     keyed.sort_by_key(|k| k.0);
     keyed.into_iter().map(|k| k.1).collect()
-}
-
-/// Paths, junk and bodies that outgrow any bound.
-fn hostile(n: usize, seed: u64) -> Vec<Exchange> {
-    let mut d = Draw(seed);
-    (0..n)
-        .map(|i| {
-            let (a, b) = (d.next(), d.next());
-            let status = if d.below(2) == 0 { 200 } else { 404 };
-            let path = match d.below(5) {
-                0 => format!("/junk{a:x}/x{b:x}"),
-                1 => format!(
-                    "/search/{}",
-                    (0..8)
-                        .map(|k| char::from(b'a' + (a >> (k * 5)) as u8 % 26))
-                        .collect::<String>()
-                ),
-                2 => format!("/{a:x}z/q/{b:x}y/r/{i}q/s/t/u/v/w/x/y/z/1/2/3"),
-                3 => format!("/files/n{}/p{}/m{}", a % 997, b % 991, a % 983),
-                _ => "/echo".to_owned(),
-            };
-            let body = match d.below(3) {
-                0 => format!(
-                    r#"{{"k{a:x}":1,"{}":{{"z{b:x}":[{{"y{i}":"{}"}}]}}}}"#,
-                    b % 7919,
-                    "s".repeat((a % 300) as usize)
-                ),
-                1 => "[".repeat(200) + &"]".repeat(200),
-                _ => "{\"ok\":true}".to_owned(),
-            };
-            Exchange::new("POST", &path, status)
-                .query(&format!("p{a:x}=1&q=2"))
-                .header(&format!("x-h{b:x}"), "1")
-                .sends("application/json", &body)
-                .answers(&format!("application/x{}+json", a % 5000), &body)
-        })
-        .collect()
 }
 
 proptest! {

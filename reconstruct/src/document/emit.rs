@@ -33,17 +33,11 @@ pub(crate) fn emit(
     let mut places: BTreeMap<String, (Vec<Part>, &BTreeMap<Method, Operation>)> = BTreeMap::new();
     folded.walk(&mut Vec::new(), &mut |path, methods| {
         let parameters = names::parameters(path);
-        let mut template = names::template(path, &parameters);
-        let (calls, slashes) = methods
-            .values()
-            .fold((0, 0), |(c, s), o| (c + o.good.calls, s + o.good.slashes));
-        if slashes == calls && template.len() > 1 {
-            template.push('/');
-        }
+        let template = names::template(path, &parameters);
         places.insert(template, (path.to_vec(), methods));
     });
     let mut operations = Vec::new();
-    let mut paths: Vec<(String, Vec<(Method, Value, Vec<Body>)>)> = Vec::new();
+    let mut paths: Vec<(String, Vec<Written>)> = Vec::new();
     for (template, (path, methods)) in &places {
         let mut item = Vec::new();
         for (method, operation) in methods.iter() {
@@ -141,6 +135,9 @@ pub(crate) fn emit(
         operations,
     }
 }
+
+/// One operation, and its bodies that are still to be put in.
+type Written = (Method, Value, Vec<Body>);
 
 /// A body's schema, to be put at a JSON pointer in its operation once components are chosen.
 struct Body {
@@ -432,11 +429,7 @@ fn extension(
     out.insert("calls".into(), json!(calls));
     out.insert(
         "errorShare".into(),
-        json!(if calls == 0 {
-            0.0
-        } else {
-            (errors * 10_000 / calls) as f64 / 10_000.0
-        }),
+        json!((errors * 10_000).checked_div(calls).unwrap_or(0) as f64 / 10_000.0),
     );
     out.insert("firstSeen".into(), json!(timestamp(first)));
     out.insert("lastSeen".into(), json!(timestamp(last)));
@@ -444,6 +437,10 @@ fn extension(
         out.insert("latencyMicros".into(), json!({"p50": p50, "p95": p95}));
     }
     out.insert("shims".into(), json!(shims));
+    // Linters refuse templates that end in a slash; whoever calls it has to know all the same.
+    if good.slashes == good.calls {
+        out.insert("trailingSlash".into(), json!(true));
+    }
     Value::Object(out)
 }
 

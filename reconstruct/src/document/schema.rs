@@ -56,10 +56,10 @@ impl Dialect {
 
     fn union(self, mut alternatives: Vec<Map<String, Value>>, null: bool) -> Value {
         match (alternatives.len(), self.openapi) {
-            (0, OpenApi::V31) => return json!({"type": "null"}),
+            (0, OpenApi::V31) => json!({"type": "null"}),
             // OpenAPI 3.0 has no type for null alone, and `nullable` wants one beside it: a nullable string that is only
             // ever null is the nearest.
-            (0, OpenApi::V30) => return json!({"type": "string", "nullable": true, "enum": [null]}),
+            (0, OpenApi::V30) => json!({"type": "string", "nullable": true, "enum": [null]}),
             (1, _) => {
                 let mut schema = alternatives.remove(0);
                 if null {
