@@ -126,11 +126,13 @@ pub fn scan(bytes: &Bytes, from: u64, salt: u64, mut found: impl FnMut(Frame)) -
             .and_then(|rest| memchr::memmem::find(rest, FRAME_MAGIC))
         {
             let candidate = search + next;
+            // A length beyond the end costs nothing to refuse.
+            let room = bytes.len() - candidate;
             let length = bytes
                 .get(candidate..)
                 .and_then(payload_length)
-                .unwrap_or(0)
-                .min(bytes.len() - candidate);
+                .filter(|length| FRAME_HEADER + length <= room)
+                .unwrap_or(0);
             if length > budget {
                 break;
             }
