@@ -32,9 +32,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                         ..DocumentOptions::default()
                     },
                 );
-                let stem = Path::new(&directory).join(format!("{kind}-{seed}-{name}"));
-                std::fs::write(stem.with_added_extension("json"), document.to_json())?;
-                std::fs::write(stem.with_added_extension("yaml"), document.to_yaml())?;
+                let file = |extension: &str| {
+                    Path::new(&directory).join(format!("{kind}-{seed}-{name}.{extension}"))
+                };
+                std::fs::write(file("json"), document.to_json())?;
+                std::fs::write(file("yaml"), document.to_yaml())?;
             }
         }
     }
