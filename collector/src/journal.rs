@@ -249,7 +249,7 @@ impl Journal {
                     });
                     (salt, scan.holes)
                 }
-                None => (0, vec![0..end]),
+                None => (0, std::iter::once(0..end).collect()),
             };
             for range in &holes {
                 recovery

@@ -183,6 +183,9 @@ impl Learners {
     }
 }
 
+/// A host and its learner.
+type Route = Result<(HostName, usize), Rejected>;
+
 struct Dispatcher {
     reader: Reader,
     metrics: Arc<Metrics>,
@@ -191,7 +194,7 @@ struct Dispatcher {
     totals: Totals,
     live: Arc<LiveTotals>,
     queues: Vec<SyncSender<Work>>,
-    routes: HashMap<(&'static str, Bytes), Result<(HostName, usize), Rejected>>,
+    routes: HashMap<(&'static str, Bytes), Route>,
     checkpointer: Checkpointer,
     pace: Pace,
     first_segment: u64,

@@ -13,11 +13,14 @@ use crate::metrics::{Metrics, Refusal};
 /// Between two log lines of the same reason.
 const QUIET: Duration = Duration::from_secs(60);
 
+/// Listener and reason.
+type Kind = (&'static str, &'static str);
+
 /// Counts and logs refusals.
 #[derive(Debug)]
 pub struct Refusals {
     metrics: Arc<Metrics>,
-    logged: Mutex<HashMap<(&'static str, &'static str), (Instant, u64)>>,
+    logged: Mutex<HashMap<Kind, (Instant, u64)>>,
 }
 
 impl Refusals {

@@ -77,7 +77,7 @@ pub enum StoreError {
         /// With which file.
         path: PathBuf,
         /// What it said.
-        source: redb::Error,
+        source: Box<redb::Error>,
     },
     /// An entry cannot be read.
     #[error("`{entry}` in {path} is damaged: {reason}")]
@@ -124,7 +124,7 @@ impl Store {
         let failed = |error: redb::Error| StoreError::Database {
             what: "read",
             path: path.clone(),
-            source: error,
+            source: Box::new(error),
         };
         let read = self
             .database()?
@@ -174,7 +174,7 @@ impl Store {
         let failed = |error: redb::Error| StoreError::Database {
             what: "write",
             path: path.clone(),
-            source: error,
+            source: Box::new(error),
         };
         let write = self
             .database()?
@@ -240,7 +240,7 @@ impl Store {
                 .map_err(|error| StoreError::Database {
                     what: "open",
                     path: self.path.clone(),
-                    source: error.into(),
+                    source: Box::new(error.into()),
                 })?,
         };
         Ok(self.database.insert(database))

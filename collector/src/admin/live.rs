@@ -113,7 +113,7 @@ pub(super) async fn live(State(admin): Shown) -> Response {
             })
             .collect();
         let operations: usize = hosts.iter().map(|host| host.0).sum();
-        hosts.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)));
+        hosts.sort_by_key(|host| std::cmp::Reverse((host.0, host.1)));
         let count = hosts.len();
         hosts.truncate(ROWS);
         let hosts: Vec<Value> = hosts.into_iter().map(|host| host.2).collect();

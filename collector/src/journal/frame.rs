@@ -166,6 +166,7 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init)] // one hole is one range
 mod tests {
     use super::*;
     use proptest::prelude::*;
