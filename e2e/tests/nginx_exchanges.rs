@@ -215,7 +215,8 @@ fn a_proxied_exchange_has_everything() -> Result<()> {
     let request = exchange.request.clone().context("request")?;
     assert_eq!(request.method, "POST");
     assert_eq!(
-        &request.path[..], b"/echo/a%20b/../c",
+        &request.path[..],
+        b"/echo/a%20b/../c",
         "as sent, before decoding"
     );
     assert_eq!(request.query.as_deref(), Some(&b"x=1&y=%2F"[..]));
@@ -382,7 +383,11 @@ fn pipelined_requests_are_one_exchange_each() -> Result<()> {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), 21, "ids are unique");
-    assert!(exchanges.iter().all(|e| e.authority[..] == *b"pipe.example"));
+    assert!(
+        exchanges
+            .iter()
+            .all(|e| e.authority[..] == *b"pipe.example")
+    );
     Ok(())
 }
 
