@@ -23,7 +23,7 @@ const FOR_UP: &[Package] = &[
     ),
     Package(
         "libclang-dev",
-        "/usr/lib/llvm-*/lib/libclang*.so",
+        "/usr/lib/llvm-*/lib/libclang.so",
         "bindgen reads nginx's headers with it",
     ),
     Package(

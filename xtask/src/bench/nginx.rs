@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Connections at the same time
     #[arg(long, default_value_t = 16, value_name = "N")]
     connections: u32,
+    /// The profile whose programs are measured; `dev` only shows whether the measuring itself works
+    #[arg(long, default_value = "release", hide = true)]
+    profile: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,21 +82,15 @@ struct Sample {
 /// Measures and prints.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut cargo = command::cargo();
-    cargo.args([
-        "build",
-        "--release",
-        "-p",
-        "silhouette-nginx",
-        "-p",
-        "silhouette-collector",
-    ]);
+    cargo.args(["build", "--profile", &args.profile]);
+    cargo.args(["-p", "silhouette-nginx", "-p", "silhouette-collector"]);
     command::run(&mut cargo)?;
     let dir = workspace::target().join("bench-nginx");
     if dir.exists() {
         std::fs::remove_dir_all(&dir)?;
     }
     std::fs::create_dir_all(&dir)?;
-    let built = workspace::built("release");
+    let built = workspace::built(&args.profile);
 
     let (_collector, telemetry) = collector(&built, &dir)?;
     let origin_port = children::port(0)?;
