@@ -98,3 +98,87 @@ async fn killed_again_and_again_while_two_shims_stream() {
     let collector = Collector::start(dir.path(), &[]);
     assert_eq!(collector.learnt(), sent);
 }
+
+/// A file system of this size of its own, unmounted when dropped; `None` where mounting is not permitted.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(size: &str) -> Option<SmallDisk> {
+        let dir = tempfile::tempdir().unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(dir.path())
+            .output();
+        if mounted.is_ok_and(|output| output.status.success()) {
+            return Some(SmallDisk(dir));
+        }
+        println!("skipped: mounting a tmpfs is not permitted here");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount")
+            .arg(self.0.path())
+            .output();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_really_full_loses_nothing_and_recovers_by_itself() {
+    let Some(disk) = SmallDisk::mount("16m") else {
+        return;
+    };
+    let dir = disk.0.path();
+    // No reserve: the journal and the checkpoints meet the end of the disk themselves.
+    let args = ["--disk-reserve", "0", "--checkpoint-interval", "200ms"];
+    let collector = Collector::start(dir, &args);
+    let mut client = collector.client().await;
+    client
+        .export(batch(1, 1, "h.example", PER_BATCH))
+        .await
+        .unwrap();
+    let filler = dir.join("filler");
+    for block in [1 << 16, 1 << 10, 1] {
+        let mut file = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&filler)
+            .unwrap();
+        while std::io::Write::write_all(&mut file, &vec![0; block]).is_ok() {}
+    }
+    let mut sequence = 2;
+    let status = loop {
+        match client
+            .export(batch(1, sequence, "h.example", PER_BATCH))
+            .await
+        {
+            Ok(_) => sequence += 1,
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(status.code(), tonic::Code::Unavailable, "{status}");
+    assert_eq!(collector.get("/readyz").status, 503);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(collector.get("/readyz").status, 503);
+    std::fs::remove_file(&filler).unwrap();
+    collector.wait("it is ready again", || {
+        collector.get("/readyz").status == 200
+    });
+    for sequence in sequence..sequence + 5 {
+        client
+            .export(batch(1, sequence, "h.example", PER_BATCH))
+            .await
+            .unwrap();
+    }
+    let sent = (sequence + 4) * PER_BATCH;
+    assert_eq!(collector.learnt(), sent);
+    let checkpoints = collector.metric("silhouette_checkpoints_total");
+    collector.wait("a checkpoint is written again", || {
+        collector.metric("silhouette_checkpoints_total") > checkpoints
+    });
+    collector.kill();
+    let collector = Collector::start(dir, &args);
+    assert_eq!(collector.learnt(), sent);
+}
