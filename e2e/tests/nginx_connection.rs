@@ -416,6 +416,17 @@ fn wrong_settings_are_refused_with_name_value_and_place() -> Result<()> {
         }
         assert!(!said.contains("two words"), "{said}");
     }
+    // Latin-1, as an old editor saves it, is not a list without entries.
+    let said = Nginx::check(|layout| {
+        let file = layout.dir.join("latin.conf");
+        let _ = std::fs::write(&file, b"silhouette_redact_json passwort schl\xfcssel;\n");
+        config(layout, &format!("{good} include {};", file.display()))
+    })?
+    .err()
+    .context("bytes that are no text are accepted")?;
+    for word in ["silhouette_redact_json", "UTF-8", "latin.conf:1"] {
+        assert!(said.contains(word), "no {word:?} in\n{said}");
+    }
     let tls = "silhouette_collector https://127.0.0.1:4317; silhouette_tls_ca missing.pem;";
     let said = Nginx::check(|layout| config(layout, tls))?
         .err()

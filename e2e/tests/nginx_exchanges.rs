@@ -76,6 +76,9 @@ server {{
     location = /gzip-here {{ gzip on; gzip_types application/json; gzip_min_length 1; proxy_pass http://books/json?size=2000; }}
     location /files/ {{ alias {dir}/html/; }}
     location = /ssi {{ ssi on; ssi_types *; alias {dir}/html/include.html; }}
+    location = /mirrored {{ mirror /copy; proxy_pass http://books/echo; }}
+    location = /copy {{ internal; proxy_pass http://books/upload; }}
+    location = /framed {{ add_before_body /part; add_after_body /part; addition_types *; return 200 -; }}
     location = /part {{ return 200 included; }}
     location = /returned {{ add_header X-Own yes; return 201 '{{"returned":true}}'; }}
     location = /moved {{ return 301 /elsewhere; }}
@@ -736,6 +739,43 @@ fn detours_inside_nginx() -> Result<()> {
         "the whole page, as one exchange"
     );
     assert_eq!(path(&exchange), "/ssi");
+
+    let (answer, exchange) = bench.exchange("/framed", &[])?;
+    assert_eq!(answer.text(), "included-included");
+    assert_eq!(
+        (path(&exchange).as_str(), text(&response_body(&exchange))),
+        ("/framed", answer.text())
+    );
+    assert!(!exchange.unfinished);
+    Ok(())
+}
+
+#[test]
+fn a_mirrored_request_is_one_exchange() -> Result<()> {
+    let bench = Bench::start()?;
+    let before = bench.origin.requests();
+    let body = format!("{{\"m\":\"{}\"}}", "x".repeat(1000));
+    let (answer, exchange) = bench.exchange(
+        "/mirrored",
+        &["-H", "Content-Type: application/json", "-d", &body],
+    )?;
+    assert_eq!(
+        (answer.status, path(&exchange).as_str()),
+        (200, "/mirrored")
+    );
+    assert_eq!(text(&request_body(&exchange)), body, "once, not twice");
+    assert_eq!(
+        response_body(&exchange).data,
+        answer.body,
+        "of the request, not of its copy"
+    );
+    assert!(!exchange.unfinished);
+    wait_until("the copy arrives as well", PATIENCE, || {
+        bench.origin.requests() == before + 2
+    })?;
+    // What the copy might have caused would come before what comes next.
+    let (_, exchange) = bench.exchange("/json", &[])?;
+    assert_eq!(path(&exchange), "/json");
     Ok(())
 }
 

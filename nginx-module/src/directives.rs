@@ -45,6 +45,9 @@ pub(crate) struct LocationConf {
     pub(crate) compiled: Option<Arc<Compiled>>,
     /// The form in which `silhouette_status` answers when the client does not say.
     pub(crate) status_format: Format,
+    /// Where a test wants the module to panic.
+    #[cfg(debug_assertions)]
+    pub(crate) fault: Option<crate::fault::Stage>,
 }
 
 const ANYWHERE: u32 = NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF;
@@ -75,7 +78,7 @@ macro_rules! settings {
         const SETTINGS: &[&str] = &[$($name),+];
 
         /// The table nginx reads.
-        pub(crate) static mut COMMANDS: [ngx_command_t; 3 + SETTINGS.len()] = [
+        pub(crate) static mut COMMANDS: [ngx_command_t; 3 + crate::fault::DIRECTIVES + SETTINGS.len()] = [
             directive(c"silhouette", ANYWHERE | NGX_HTTP_LIF_CONF | NGX_CONF_FLAG, set_enabled),
             directive(c"silhouette_status", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS | NGX_CONF_TAKE1, set_status),
             $(directive(
@@ -86,6 +89,8 @@ macro_rules! settings {
                 ANYWHERE | NGX_CONF_1MORE,
                 set_setting,
             ),)+
+            #[cfg(debug_assertions)]
+            directive(crate::fault::NAME, ANYWHERE | NGX_CONF_TAKE1, set_fault),
             ngx_command_t::empty(),
         ];
     };
@@ -149,6 +154,10 @@ unsafe fn merge(cf: *mut ngx_conf_t, above: *mut c_void, own: *mut c_void) -> *m
         )
     };
     own.layer.inherit(&above.layer);
+    #[cfg(debug_assertions)]
+    {
+        own.fault = own.fault.or(above.fault);
+    }
     let Some(main) = Silhouette::main_conf_mut(cf_ref) else {
         return CONF_ERROR;
     };
@@ -187,6 +196,9 @@ unsafe fn read_enabled(
     // SAFETY: the caller's promise.
     let (arguments, place, conf) =
         unsafe { (arguments(cf), place(cf), &mut *conf.cast::<LocationConf>()) };
+    let Some(arguments) = arguments else {
+        return CONF_ERROR;
+    };
     let on = match arguments.as_slice() {
         [_, "on"] => true,
         [_, "off"] => false,
@@ -226,6 +238,9 @@ unsafe fn read_status(
     // SAFETY: the caller's promise.
     let (arguments, conf, cf_ref) =
         unsafe { (arguments(cf), &mut *conf.cast::<LocationConf>(), &*cf) };
+    let Some(arguments) = arguments else {
+        return CONF_ERROR;
+    };
     if conf.layer.is_status_page {
         return c"is duplicate".as_ptr().cast_mut();
     }
@@ -276,6 +291,9 @@ unsafe fn read_setting(
             request::text(&(*cmd).name),
         )
     };
+    let Some(arguments) = arguments else {
+        return CONF_ERROR;
+    };
     let known = SETTINGS
         .iter()
         .find(|name| directive.strip_prefix(PREFIX) == Some(**name));
@@ -320,6 +338,27 @@ unsafe fn read_setting(
     }
 }
 
+/// `silhouette_test_fault STAGE`, see [`crate::fault`].
+#[cfg(debug_assertions)]
+unsafe extern "C" fn set_fault(
+    cf: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    guarded(|| {
+        // SAFETY: nginx calls a directive's handler with the configuration it is reading and the block's structure.
+        let (arguments, conf) = unsafe { (arguments(cf), &mut *conf.cast::<LocationConf>()) };
+        conf.fault = match arguments.as_deref() {
+            Some([_, stage]) => crate::fault::Stage::parse(stage),
+            _ => None,
+        };
+        match conf.fault {
+            Some(_) => CONF_OK,
+            None => c"takes the name of a stage".as_ptr().cast_mut(),
+        }
+    })
+}
+
 fn is_single(name: &str) -> bool {
     !matches!(
         name,
@@ -337,17 +376,30 @@ fn is_single(name: &str) -> bool {
     )
 }
 
+/// The directive's name and arguments. `None` after telling which one is not text: an empty one in its place would be a
+/// setting that nobody asked for.
+///
 /// # Safety
 /// `cf` is the configuration nginx is reading.
-unsafe fn arguments<'a>(cf: *mut ngx_conf_t) -> Vec<&'a str> {
+unsafe fn arguments<'a>(cf: *mut ngx_conf_t) -> Option<Vec<&'a str>> {
     // SAFETY: the caller's promise; the arguments are in the configuration's pool.
-    unsafe {
-        (*(*cf).args)
-            .as_slice::<ngx_str_t>()
-            .iter()
-            .map(request::text)
-            .collect()
+    let arguments = unsafe { (*(*cf).args).as_slice::<ngx_str_t>() };
+    let mut texts = Vec::with_capacity(arguments.len());
+    for argument in arguments {
+        let bytes = request::bytes(argument);
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            let directive = texts.first().copied().unwrap_or("silhouette");
+            let shown: String = String::from_utf8_lossy(bytes).chars().take(128).collect();
+            let error = format!(
+                "invalid value \"{shown}\" in \"{directive}\" directive: it is not UTF-8, save the file as UTF-8"
+            );
+            // SAFETY: the caller's promise.
+            unsafe { log::refuse(cf, &error) };
+            return None;
+        };
+        texts.push(text);
     }
+    Some(texts)
 }
 
 /// # Safety

@@ -87,8 +87,11 @@ impl Exchange {
         }
     }
 
-    /// A panic was caught: nothing more of this request is touched.
+    /// A panic was caught: nothing more of this request is touched. What became of it before stays true.
     pub(crate) fn fault(&mut self) {
+        if self.outcome().is_some() {
+            return;
+        }
         // The recorder may be in any state; it is forgotten rather than dropped, which might panic again.
         std::mem::forget(std::mem::replace(
             &mut self.capture,

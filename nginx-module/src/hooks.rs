@@ -20,6 +20,7 @@ use ngx::http::{HttpModuleLocationConf, HttpModuleMainConf};
 
 use crate::config::Compiled;
 use crate::exchange::Exchange;
+use crate::fault::{self, Stage};
 use crate::module::Silhouette;
 use crate::pool;
 use crate::request::{self, Request};
@@ -88,18 +89,34 @@ unsafe fn exchange<'a>(r: *mut ngx_http_request_t, make: bool) -> Option<&'a mut
 /// Runs `f`; a panic in it ends the capture of this request and nothing else.
 ///
 /// # Safety
-/// `r` is a live main request.
-unsafe fn guarded<R>(r: *mut ngx_http_request_t, f: impl FnOnce() -> Option<R>) -> Option<R> {
-    match catch_unwind(AssertUnwindSafe(f)) {
+/// `r` is a live main request, or `f` does nothing for it.
+unsafe fn guarded<R>(
+    r: *mut ngx_http_request_t,
+    stage: Stage,
+    f: impl FnOnce() -> Option<R>,
+) -> Option<R> {
+    let guarded = AssertUnwindSafe(|| {
+        // SAFETY: the caller's promise.
+        unsafe { fault::inject(r, stage) };
+        f()
+    });
+    match catch_unwind(guarded) {
         Ok(result) => result,
         Err(_) => {
             let _ = catch_unwind(AssertUnwindSafe(|| {
-                // SAFETY: the caller's promise.
-                let link = unsafe { exchange(r, false) }.and_then(|exchange| {
+                // SAFETY: the caller's promise. What would only be made later is made now, to say that it is over.
+                let lost = unsafe { exchange((*r).main, true) }.and_then(|exchange| {
+                    let was_over = exchange.outcome().is_some();
                     exchange.fault();
-                    exchange.link()
+                    // SAFETY: as above.
+                    let here = || unsafe { settings(&*r) }.map(|settings| settings.link);
+                    if was_over {
+                        None
+                    } else {
+                        exchange.link().or_else(here)
+                    }
                 });
-                Worker::with(|worker| worker.fault(link));
+                Worker::with(|worker| worker.fault(lost));
             }));
             None
         }
@@ -110,7 +127,7 @@ unsafe fn guarded<R>(r: *mut ngx_http_request_t, f: impl FnOnce() -> Option<R>) 
 pub(crate) unsafe extern "C" fn post_read_handler(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx calls its phases with a live request.
     unsafe {
-        guarded(r, || {
+        guarded(r, Stage::PostRead, || {
             Request::new(r)
                 .filter(|request| request.is_main())
                 .and_then(|_| exchange(r, true))
@@ -127,7 +144,7 @@ pub(crate) unsafe extern "C" fn request_body_filter(
 ) -> ngx_int_t {
     // SAFETY: nginx calls its filters with a live request and chain.
     unsafe {
-        guarded(r, || {
+        guarded(r, Stage::RequestBody, || {
             let request = Request::new(r).filter(|request| request.is_main())?;
             let settings = settings(&*r);
             // Where nothing is captured only what was begun elsewhere is continued.
@@ -154,7 +171,7 @@ pub(crate) unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx
             Some(request) if request.is_main() => request,
             _ => return next(r),
         };
-        let late = guarded(r, || {
+        let late = guarded(r, Stage::ResponseHead, || {
             let late = settings(&*r).is_some() && request.head_changes_downstream();
             if !late {
                 head(request, false);
@@ -165,7 +182,7 @@ pub(crate) unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx
         if let Some(Some(was_encoded)) = late
             && result == NGX_OK as ngx_int_t
         {
-            guarded(r, || {
+            guarded(r, Stage::ResponseHead, || {
                 head(request, !was_encoded);
                 Some(())
             });
@@ -199,7 +216,7 @@ pub(crate) unsafe extern "C" fn body_filter(
     // SAFETY: nginx calls its filters with a live request and chain.
     unsafe {
         if !chain.is_null() {
-            guarded(r, || {
+            guarded(r, Stage::ResponseBody, || {
                 Request::new(r).filter(|request| request.is_main())?;
                 let exchange = exchange(r, false)?;
                 let mut chunks = request::chunks(chain);
@@ -221,7 +238,7 @@ pub(crate) unsafe extern "C" fn body_filter(
 pub(crate) unsafe extern "C" fn log_handler(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx calls its phases with a live request.
     unsafe {
-        guarded(r, || {
+        guarded(r, Stage::Log, || {
             let request = Request::new(r).filter(|request| request.is_main())?;
             let settings = settings(&*r);
             let exchange = exchange(r, settings.is_some())?;
@@ -247,7 +264,7 @@ pub(crate) unsafe extern "C" fn status_variable(
     // SAFETY: nginx calls it with a live request and the value to fill.
     unsafe {
         let main = (*r).main;
-        let text = guarded(main, || {
+        let text = guarded(main, Stage::Variable, || {
             let outcome = exchange(main, false).map(|exchange| exchange.outcome());
             Some(match outcome {
                 Some(Some(outcome)) => outcome.to_string(),

@@ -17,6 +17,7 @@ mod counters;
 mod directives;
 mod exchange;
 mod exporter;
+mod fault;
 mod hooks;
 mod link;
 mod log;
