@@ -134,6 +134,25 @@ async fn grpc_web_over_http_1_is_the_same_call() {
     assert_eq!(response.acknowledged_sequence, 1);
     assert_eq!(collector.learnt(), 5);
 
+    // A client that does not know the length beforehand sends chunks; their borders are not those of the frames.
+    let second = framed(&batch(2, 2, "web.example.com", 5).encode_to_vec());
+    let mut chunked = format!(
+        "POST {WEB} HTTP/1.1\r\nhost: x\r\ncontent-type: application/grpc-web+proto\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+    )
+    .into_bytes();
+    for chunk in second.chunks(3) {
+        chunked.extend(format!("{:x}\r\n", chunk.len()).bytes());
+        chunked.extend(chunk);
+        chunked.extend(b"\r\n");
+    }
+    chunked.extend(b"0\r\n\r\n");
+    let text = answer(&talk(collector.telemetry, &chunked));
+    assert!(
+        text.status == 200 && text.body.contains("grpc-status:0"),
+        "{text:?}"
+    );
+    assert_eq!(collector.learnt(), 10);
+
     let garbage = answer(&post(&framed(b"garbage")));
     assert!(
         (garbage.head.clone() + &garbage.body).contains("grpc-status"),

@@ -442,3 +442,27 @@ fn wrong_settings_are_refused_with_name_value_and_place() -> Result<()> {
     assert!(Nginx::check(|layout| config(layout, good))?.is_ok());
     Ok(())
 }
+
+/// What `deploy/nginx/` offers to copy works.
+#[test]
+fn the_configurations_to_copy_are_accepted() -> Result<()> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/nginx");
+    let minimal = format!("{folder}/minimal.conf");
+    let said = Nginx::check(|_| format!("include {minimal};"))?;
+    assert!(said.is_ok(), "{said:?}");
+
+    let full = std::fs::read_to_string(format!("{folder}/silhouette.conf"))?;
+    let authority = silhouette_e2e::tls::Authority::new()?;
+    let said = Nginx::check(|layout| {
+        let token = layout.dir.join("silhouette.token");
+        let _ = std::fs::write(&token, "a-token\n");
+        full.replace("/etc/nginx/silhouette.token", &token.display().to_string())
+            .replace(
+                "/etc/nginx/silhouette-ca.pem",
+                &authority.ca_file().display().to_string(),
+            )
+            .replace("127.0.0.1:8081", &format!("127.0.0.1:{}", layout.port))
+    })?;
+    assert!(said.is_ok(), "{said:?}");
+    Ok(())
+}

@@ -495,4 +495,36 @@ mod tests {
             assert_eq!(have, table);
         }
     }
+
+    /// `deploy/nginx/silhouette.conf` shows every setting, and says the truth where it calls a value the default.
+    #[test]
+    fn the_full_example_is_complete_and_true() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../deploy/nginx/silhouette.conf"
+        );
+        let example = std::fs::read_to_string(path).unwrap();
+        for name in SETTINGS {
+            let shown = example.lines().any(|line| {
+                let line = line.trim_start_matches("# ");
+                line.starts_with(&format!("silhouette_{name} "))
+            });
+            assert!(shown, "silhouette_{name}");
+        }
+        for name in [
+            "queue_bytes",
+            "flush_interval_ms",
+            "max_request_body",
+            "max_response_body",
+            "excluded_methods",
+            "sample_rate",
+        ] {
+            let setting = Settings::TABLE.iter().find(|setting| setting.name == name);
+            let default = setting.unwrap().default.replace(',', " ");
+            assert!(
+                example.contains(&format!("\nsilhouette_{name} {default};\n")),
+                "silhouette_{name} is {default} by default"
+            );
+        }
+    }
 }
