@@ -289,6 +289,19 @@ mod tests {
     }
 
     #[test]
+    fn every_metric_is_explained_in_the_documentation() {
+        let page = include_str!("../../docs/collector.md");
+        let text = Metrics::default().text();
+        let mut seen = 0;
+        for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+            let name = line.split(' ').next().unwrap_or_default();
+            assert!(page.contains(name), "{name} is not in docs/collector.md");
+            seen += 1;
+        }
+        assert!(seen > 10, "{text}");
+    }
+
+    #[test]
     fn what_shims_report_cannot_flood_the_labels() {
         let metrics = Metrics::default();
         assert_eq!(metrics.reason("queue_full"), "queue_full");

@@ -2,13 +2,15 @@
 //!
 //! In: names, spans of validity, the time, tokens as presented. Out: new tokens (once), and whose a presented one is.
 //! The file `tokens.json` in the data directory keeps the SHA-256 of each token and nothing from which it could be had:
-//! a token is 32 random bytes, so no slow hash is needed. It is replaced atomically, readable by its owner only.
+//! a token is 32 random bytes, so no slow hash is needed. It is replaced atomically, readable by its owner only, who is
+//! the owner of the directory: the collector's own user, also when an administrator creates or revokes a token.
 //!
 //! Revoked and expired tokens stay in the file: a directory that ever had a token never goes back to letting anybody in.
 //! Comparison takes the same time wherever two hashes differ.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -273,6 +275,7 @@ impl Tokens {
         // A temporary file is created with mode 0600.
         let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed("write"))?;
         file.write_all(&text)
+            .and_then(|()| give_to_owner_of(dir, file.as_file()))
             .and_then(|()| file.as_file().sync_all())
             .map_err(failed("write"))?;
         file.persist(&self.path)
@@ -282,6 +285,19 @@ impl Tokens {
             .map_err(failed("synchronise the directory of"))?;
         self.stamp = None;
         Ok(())
+    }
+}
+
+/// Makes the owner of a directory the owner of a file in it, if the caller may.
+fn give_to_owner_of(dir: &Path, file: &File) -> io::Result<()> {
+    let (owner, own) = (fs::metadata(dir)?, file.metadata()?);
+    if (owner.uid(), owner.gid()) == (own.uid(), own.gid()) {
+        return Ok(());
+    }
+    match fchown(file, Some(owner.uid()), Some(owner.gid())) {
+        // Not an administrator: the file is the caller's, as every file they make there.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        given => given,
     }
 }
 
@@ -339,6 +355,27 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     const NOW: u64 = 1_800_000_000;
+
+    /// A service under a user of its own must be able to read what root creates and revokes.
+    #[test]
+    fn the_file_belongs_to_whom_the_directory_belongs_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let is_root = fs::metadata(dir.path()).unwrap().uid() == 0;
+        let owner = if is_root {
+            std::os::unix::fs::chown(dir.path(), Some(65_534), Some(65_534)).unwrap();
+            65_534
+        } else {
+            fs::metadata(dir.path()).unwrap().uid()
+        };
+        let mut tokens = Tokens::open(dir.path()).unwrap();
+        tokens
+            .create("edge-1", Scope::Telemetry, None, NOW)
+            .unwrap();
+        let file = || fs::metadata(dir.path().join(FILE)).unwrap();
+        assert_eq!(file().uid(), owner);
+        tokens.revoke("edge-1", NOW).unwrap();
+        assert_eq!((file().uid(), file().mode() & 0o777), (owner, 0o600));
+    }
 
     #[test]
     fn a_token_is_shown_once_and_kept_as_a_hash() {
