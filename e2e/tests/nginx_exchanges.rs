@@ -507,3 +507,35 @@ fn a_large_body_over_http2() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn http2_without_a_body_and_without_an_end() -> Result<()> {
+    let bench = Bench::start()?;
+    let call = |path: &str, arguments: &[&str]| {
+        bench.recording.clear();
+        let url = format!("http://127.0.0.1:{}{path}", bench.h2c_port);
+        let all = ["--http2-prior-knowledge", url.as_str()];
+        let answer = curl(all.into_iter().chain(arguments.iter().copied()))?;
+        anyhow::Ok((answer, bench.only()?))
+    };
+    for (place, arguments, wanted) in [
+        ("/json", &["--head"][..], 200),
+        ("/status/204", &[], 204),
+        ("/status/304", &[], 304),
+    ] {
+        let (answer, exchange) = call(place, arguments)?;
+        assert_eq!(
+            (answer.status, status(&exchange)),
+            (wanted, u32::from(wanted))
+        );
+        assert_eq!(response_body(&exchange).original_size, 0, "{place}");
+        assert!(!exchange.unfinished, "{place}");
+    }
+    // The client resets the stream and leaves.
+    let (answer, exchange) = call("/sse", &["--no-buffer", "--max-time", "1"])?;
+    assert_eq!((answer.exit, status(&exchange)), (28, 200));
+    assert!(exchange.unfinished);
+    let (_, exchange) = call("/sse/3", &[])?;
+    assert!(!exchange.unfinished);
+    Ok(())
+}
