@@ -286,17 +286,17 @@ fn table(samples: &BTreeMap<(&str, Variant), Vec<Sample>>, args: &Args) -> Resul
         )?;
         writeln!(
             out,
-            "| variant | CPU µs per request | of which worker thread | CPU over no module | cost over access_log's | throughput over no module |"
+            "| variant | CPU µs per request | of which worker thread | CPU over no module | CPU over access_log | cost over access_log's | throughput over no module |"
         )?;
-        writeln!(out, "|---|---|---|---|---|---|")?;
+        writeln!(out, "|---|---|---|---|---|---|---|")?;
         let (base, log) = (of(path, Variant::Without), of(path, Variant::AccessLog));
         for variant in VARIANTS {
             let here = of(path, variant);
-            let ratio = |figure: fn(&Sample) -> f64| {
+            let ratio = |over: &[Sample], figure: fn(&Sample) -> f64| {
                 median(
                     here.iter()
-                        .zip(base)
-                        .map(|(sample, base)| figure(sample) / figure(base))
+                        .zip(over)
+                        .map(|(sample, other)| figure(sample) / figure(other))
                         .collect(),
                 )
             };
@@ -318,12 +318,13 @@ fn table(samples: &BTreeMap<(&str, Variant), Vec<Sample>>, args: &Args) -> Resul
             };
             writeln!(
                 out,
-                "| {} | {:.2} | {:.2} | {:.3} | {cost} | {:.3} |",
+                "| {} | {:.2} | {:.2} | {:.3} | {:.3} | {cost} | {:.3} |",
                 variant.name(),
                 micros(|s| s.total_micros),
                 micros(|s| s.main_micros),
-                ratio(|s| s.total_micros),
-                ratio(|s| s.requests_per_second),
+                ratio(base, |s| s.total_micros),
+                ratio(log, |s| s.total_micros),
+                ratio(base, |s| s.requests_per_second),
             )?;
         }
     }
