@@ -207,6 +207,7 @@ impl Tokens {
         if !fine {
             return Err(TokenError::Name(name.chars().take(100).collect()));
         }
+        let _alone = self.alone()?;
         if self
             .tokens
             .iter()
@@ -231,6 +232,11 @@ impl Tokens {
 
     /// Makes every valid token of this name invalid.
     pub fn revoke(&mut self, name: &str, now: u64) -> Result<(), TokenError> {
+        let unknown = || TokenError::Unknown(name.chars().take(100).collect());
+        if self.tokens.is_empty() {
+            return Err(unknown());
+        }
+        let _alone = self.alone()?;
         let mut found = false;
         for token in &mut self.tokens {
             if token.name == name && token.revoked.is_none() {
@@ -239,7 +245,7 @@ impl Tokens {
             }
         }
         if !found {
-            return Err(TokenError::Unknown(name.chars().take(100).collect()));
+            return Err(unknown());
         }
         self.save()
     }
@@ -261,13 +267,29 @@ impl Tokens {
         Ok(&token.name)
     }
 
+    /// Keeps other commands from changing the file while the result lives, and takes over what they changed before: of two
+    /// changes at the same time none is lost.
+    fn alone(&mut self) -> Result<File, TokenError> {
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        let lock = fs::create_dir_all(dir)
+            .and_then(|()| File::open(dir))
+            .and_then(|dir| dir.lock().map(|()| dir))
+            .map_err(|source| TokenError::Io {
+                what: "lock the directory of",
+                path: self.path.clone(),
+                source,
+            })?;
+        self.reload()?;
+        Ok(lock)
+    }
+
+    /// Replaces the file.
     fn save(&mut self) -> Result<(), TokenError> {
         let failed = |what| {
             let path = self.path.clone();
             move |source| TokenError::Io { what, path, source }
         };
         let dir = self.path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(dir).map_err(failed("create the directory of"))?;
         let text = serde_json::to_vec_pretty(&OnDisk {
             tokens: self.tokens.clone(),
         })
@@ -375,6 +397,29 @@ mod tests {
         assert_eq!(file().uid(), owner);
         tokens.revoke("edge-1", NOW).unwrap();
         assert_eq!((file().uid(), file().mode() & 0o777), (owner, 0o600));
+    }
+
+    #[test]
+    fn of_changes_at_the_same_time_none_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        // Both read the file before either changes it.
+        let (mut one, mut other) = (
+            Tokens::open(dir.path()).unwrap(),
+            Tokens::open(dir.path()).unwrap(),
+        );
+        one.create("a", Scope::Telemetry, None, NOW).unwrap();
+        other.create("b", Scope::Telemetry, None, NOW).unwrap();
+        one.revoke("b", NOW).unwrap();
+        assert!(matches!(
+            other.create("a", Scope::Telemetry, None, NOW),
+            Err(TokenError::Exists(_))
+        ));
+        let names: Vec<_> = Tokens::open(dir.path()).unwrap().tokens;
+        let names: Vec<_> = names
+            .iter()
+            .map(|token| (token.name.as_str(), token.revoked.is_some()))
+            .collect();
+        assert_eq!(names, [("a", false), ("b", true)]);
     }
 
     #[test]
