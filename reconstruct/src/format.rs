@@ -185,9 +185,10 @@ fn is_domain(text: &str) -> bool {
             .is_some_and(|tld| tld.len() >= 2 && tld.bytes().any(|b| b.is_ascii_alphabetic()))
 }
 
-/// A name with at least three labels; `readme.md` is a file far more often than a host.
+/// A name with at least three labels; `readme.md` is a file far more often than a host. A JSON Web Token has three parts
+/// too, the first of which encodes `{"`.
 pub(crate) fn is_hostname(text: &str) -> bool {
-    text.bytes().filter(|b| *b == b'.').count() >= 2 && is_domain(text)
+    text.bytes().filter(|b| *b == b'.').count() >= 2 && !text.starts_with("eyJ") && is_domain(text)
 }
 
 /// An absolute URI of RFC 3986 with an authority, or one of the common opaque schemes.
@@ -316,6 +317,7 @@ mod tests {
         check("2001:db8::1", "ipv6");
         check("a-1.example.net", "hostname");
         check("readme.md", "-");
+        check("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.c2ln", "-");
         check("P3DT4H", "duration");
         check("P", "-");
         check("", "-");
