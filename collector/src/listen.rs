@@ -168,9 +168,15 @@ impl Door {
         match &self.tls {
             Some(tls) if is_tls => {
                 let acceptor = TlsAcceptor::from(tls.current());
-                match tokio::time::timeout(self.header_timeout, acceptor.accept(stream)).await {
+                let handshake = acceptor.accept(stream).into_fallible();
+                match tokio::time::timeout(self.header_timeout, handshake).await {
                     Ok(Ok(stream)) => self.http(stream, peer, service).await,
-                    Ok(Err(error)) => self.refuse(tls::refusal(&error), peer, &error),
+                    Ok(Err((error, mut stream))) => {
+                        self.refuse(tls::refusal(&error), peer, &error);
+                        // The alert is sent. In TLS 1.3 the peer may be sending already; hanging up on that would take the
+                        // alert away from it, and with it the reason.
+                        part(&mut stream, &[]).await;
+                    }
                     Err(_) => self.refuse(
                         "handshake_timeout",
                         peer,
