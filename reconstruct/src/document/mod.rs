@@ -6,8 +6,13 @@
 mod components;
 mod emit;
 mod names;
+mod observed;
+mod operation;
+mod parameters;
+mod responses;
 mod schema;
 mod security;
+mod wording;
 
 pub(crate) use emit::emit;
 

@@ -1,10 +1,9 @@
 //! Names in a document, made from constant path words only, so that more traffic does not change them.
 //!
-//! In: words of paths. Out: parameter names, operation ids, tags, summaries, component names.
+//! In: words of paths. Out: parameter names, templates, component names.
 
 use crate::class;
 use crate::fold::Part;
-use crate::tree::Method;
 
 /// The words of an identifier or a path segment: `order_items`, `orderItems`, `order-items` → `order`, `items`.
 pub(crate) fn words(text: &str) -> Vec<String> {
@@ -92,7 +91,7 @@ pub(crate) fn singular(word: &str) -> String {
     }
 }
 
-fn singular_words(text: &str) -> Vec<String> {
+pub(crate) fn singular_words(text: &str) -> Vec<String> {
     let mut all = words(text);
     if let Some(last) = all.last_mut() {
         *last = singular(last);
@@ -101,7 +100,7 @@ fn singular_words(text: &str) -> Vec<String> {
 }
 
 /// Whether a constant says nothing about what stands under it.
-fn is_prefix(word: &str) -> bool {
+pub(crate) fn is_prefix(word: &str) -> bool {
     class::is_version(word)
         || matches!(
             word,
@@ -162,84 +161,6 @@ pub(crate) fn template(path: &[Part], parameters: &[String]) -> String {
     if out.is_empty() { "/".into() } else { out }
 }
 
-/// `getUsersByUserId`: every word of the path, so that ids of different paths differ.
-pub(crate) fn operation_id(method: Method, path: &[Part], parameters: &[String]) -> String {
-    let mut names = parameters.iter();
-    let mut out = method.as_str().to_owned();
-    for part in path {
-        match part {
-            Part::Constant(word) => out.push_str(&pascal(&words(word))),
-            Part::Parameter(_) => {
-                out.push_str("By");
-                out.push_str(&pascal(&words(names.next().map_or("id", |n| n))));
-            }
-        }
-    }
-    if path.is_empty() {
-        out.push_str("Root");
-    }
-    out
-}
-
-/// The first constant that names something.
-pub(crate) fn tag(path: &[Part]) -> String {
-    let mut constants = path.iter().filter_map(|p| match p {
-        Part::Constant(word) => Some(word.as_str()),
-        Part::Parameter(_) => None,
-    });
-    let first = constants
-        .clone()
-        .find(|w| !is_prefix(w))
-        .or_else(|| constants.next());
-    first.map_or_else(|| "root".to_owned(), |w| words(w).join(" "))
-}
-
-/// What the path is about, singular and in words: the last constant that names something.
-fn subject(path: &[Part]) -> (Vec<String>, bool) {
-    let ends_in_value = matches!(path.last(), Some(Part::Parameter(_)));
-    let last = path.iter().rev().find_map(|p| match p {
-        Part::Constant(word) if !is_prefix(word) => Some(word.as_str()),
-        _ => None,
-    });
-    (
-        last.map_or_else(
-            || vec!["root".to_owned()],
-            |w| {
-                if ends_in_value {
-                    singular_words(w)
-                } else {
-                    words(w)
-                }
-            },
-        ),
-        ends_in_value,
-    )
-}
-
-/// One line for people.
-pub(crate) fn summary(method: Method, path: &[Part]) -> String {
-    let (subject, one) = subject(path);
-    let noun = subject.join(" ");
-    let one_of = match noun.bytes().next() {
-        Some(b'a' | b'e' | b'i' | b'o') => format!("an {noun}"),
-        _ => format!("a {noun}"),
-    };
-    match (method, one) {
-        (Method::Get, true) => format!("Get {one_of}"),
-        (Method::Get, false) => format!("Get {noun}"),
-        (Method::Put, true) => format!("Replace {one_of}"),
-        (Method::Put, false) => format!("Replace {noun}"),
-        (Method::Post, true) => format!("Post to {one_of}"),
-        (Method::Post, false) => format!("Post to {noun}"),
-        (Method::Delete, true) => format!("Delete {one_of}"),
-        (Method::Delete, false) => format!("Delete {noun}"),
-        (Method::Patch, true) => format!("Update {one_of}"),
-        (Method::Patch, false) => format!("Update {noun}"),
-        (Method::Options, _) => format!("Options of {noun}"),
-        (Method::Head, _) => format!("Check {noun}"),
-    }
-}
-
 /// The component a body of this path is likely to be.
 pub(crate) fn component(path: &[Part], status: Option<&str>) -> String {
     if status.is_some_and(|s| s.starts_with(['4', '5'])) {
@@ -279,42 +200,23 @@ mod tests {
             .collect()
     }
 
-    fn check(text: &str, template_expected: &str, id: &str, summary_expected: &str) {
+    fn check(text: &str, template_expected: &str) {
         let path = path(text);
         let names = parameters(&path);
         assert_eq!(template(&path, &names), template_expected);
-        assert_eq!(operation_id(Method::Get, &path, &names), id);
-        assert_eq!(summary(Method::Get, &path), summary_expected);
     }
 
     #[test]
     fn names_come_from_the_path() {
-        check(
-            "/users/{}",
-            "/users/{userId}",
-            "getUsersByUserId",
-            "Get a user",
-        );
+        check("/users/{}", "/users/{userId}");
         check(
             "/api/v1/order-items/{}/lines",
             "/api/v1/order-items/{orderItemId}/lines",
-            "getApiV1OrderItemsByOrderItemIdLines",
-            "Get lines",
         );
-        check(
-            "/repos/{}/{}",
-            "/repos/{repoId}/{repoId2}",
-            "getReposByRepoIdByRepoId2",
-            "Get a repo",
-        );
-        check("/v1/{}", "/v1/{id}", "getV1ById", "Get a root");
-        check(
-            "/categories/{}",
-            "/categories/{categoryId}",
-            "getCategoriesByCategoryId",
-            "Get a category",
-        );
-        check("/", "/", "getRoot", "Get root");
+        check("/repos/{}/{}", "/repos/{repoId}/{repoId2}");
+        check("/v1/{}", "/v1/{id}");
+        check("/categories/{}", "/categories/{categoryId}");
+        check("/", "/");
     }
 
     #[test]
