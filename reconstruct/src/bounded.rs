@@ -197,6 +197,16 @@ impl<V: Entry> Thinned<V> {
         self.recount();
     }
 
+    /// Drops the values `keep` is false for, and changes the others in place. What was thinned out stays so.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&mut V) -> bool) {
+        self.entries.retain_mut(|(_, v)| keep(v));
+        self.entries.shrink_to_fit();
+        if self.rest.as_mut().is_some_and(|r| !keep(r)) {
+            self.rest = None;
+        }
+        self.recount();
+    }
+
     /// The charge of what is held.
     pub(crate) fn held(&self) -> u32 {
         self.charge

@@ -6,9 +6,10 @@ use crate::body::{self, Bodies};
 use crate::bounded::{Bound, Count, Entry, Seen, Thinned};
 use crate::class::Class;
 use crate::headers;
+use crate::latency::Latency;
 use crate::observation::Observation;
+use crate::parameter::Parameter;
 use crate::shape::{OPAQUE, Scale};
-use crate::strings::Strings;
 use serde::{Deserialize, Serialize};
 
 /// Everything about one operation.
@@ -19,31 +20,22 @@ pub(crate) struct Evidence {
     pub last_seen: u64,
     /// Calls whose path ended in a slash.
     pub slashes: u64,
-    /// Calls by the binary logarithm of their microseconds: floating sums would depend on the order.
-    pub latency: Vec<(u8, u64)>,
+    pub latency: Latency,
     pub shims: Thinned<Count>,
     pub query: Thinned<Parameter>,
     pub headers: Thinned<Parameter>,
-    /// Credentials by kind, see [`headers::credentials`].
+    pub cookies: Thinned<Parameter>,
+    /// Calls by the kinds of credentials they carried together, each kind on a line, see [`headers::credentials`]. The
+    /// empty text stands for none.
     pub credentials: Thinned<Count>,
-    /// Calls without any.
-    pub anonymous: u64,
+    /// Grants of an OAuth 2 token endpoint, see [`headers::grants`].
+    pub grants: Thinned<Count>,
     pub request: Bodies,
     /// By status code.
     pub responses: Thinned<Response>,
     scale: Scale,
     /// What it may charge; 0 before that is known.
     whole: u32,
-}
-
-/// One query or header parameter.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Parameter {
-    /// Calls that carried it.
-    pub calls: u64,
-    /// Calls that carried it more than once.
-    pub repeated: u64,
-    pub values: Strings,
 }
 
 /// Responses of one status.
@@ -84,32 +76,40 @@ impl Evidence {
         self.last_seen = self.last_seen.max(o.unix_millis);
         self.slashes += u64::from(o.path.len() > 1 && o.path.ends_with('/'));
         if let Some(micros) = o.duration_micros {
-            self.time(micros.checked_ilog2().unwrap_or(0) as u8, 1);
+            self.latency.add(micros);
         }
         let scale = self.scale;
         self.shims.count(o.shim, names(scale, 8));
-        // What a server refused to understand names no parameters of the API.
+        // What a server refused to understand tells names at most.
         let understood = !matches!(o.status, 400 | 404 | 405 | 414 | 431);
-        if understood {
-            self.learn_query(o, scale);
-        }
+        self.learn_query(o, scale, understood);
         for (name, value) in o.request.headers {
-            if understood && headers::is_parameter(name, o) {
+            if headers::is_parameter(name, o) {
                 parameter(
                     &mut self.headers,
                     name,
                     names(scale, 32),
-                    |p| match std::str::from_utf8(value) {
-                        Ok(text) => p.values.learn_parameter(text),
-                        Err(_) => p.values.learn_opaque(0),
-                    },
+                    understood,
+                    scale,
+                    value,
                 );
+            } else if *name == "cookie" {
+                for (name, value) in headers::cookies(value) {
+                    parameter(
+                        &mut self.cookies,
+                        name,
+                        names(scale, 16),
+                        understood,
+                        scale,
+                        value.as_bytes(),
+                    );
+                }
             }
         }
-        let credentials = headers::credentials(o);
-        self.anonymous += u64::from(credentials.is_empty());
-        for kind in credentials {
-            self.credentials.count(&kind, names(scale, 16));
+        self.credentials
+            .count(&headers::credentials(o).join("\n"), names(scale, 16));
+        for grant in headers::grants(o) {
+            self.grants.count(&grant, names(scale, 32));
         }
         self.request.learn(&o.request, scale, identities);
         let mut digits = [0u8; 3];
@@ -125,12 +125,14 @@ impl Evidence {
         response.count += 1;
         for (name, value) in o.response.headers {
             if headers::is_response_header(name) {
-                parameter(&mut response.headers, name, names(scale, 16), |p| {
-                    match std::str::from_utf8(value) {
-                        Ok(text) => p.values.learn_parameter(text),
-                        Err(_) => p.values.learn_opaque(0),
-                    }
-                });
+                parameter(
+                    &mut response.headers,
+                    name,
+                    names(scale, 16),
+                    true,
+                    scale,
+                    value,
+                );
             }
         }
         response.bodies.learn(&o.response, scale, identities);
@@ -138,7 +140,7 @@ impl Evidence {
         self.fit(0);
     }
 
-    fn learn_query(&mut self, o: &Observation<'_>, scale: Scale) {
+    fn learn_query(&mut self, o: &Observation<'_>, scale: Scale, understood: bool) {
         let Some(query) = o.query else { return };
         let mut seen: Vec<(String, u32)> = Vec::new();
         for (name, value) in body::pairs(query).take(512) {
@@ -155,7 +157,7 @@ impl Evidence {
                     1
                 }
             };
-            let bound = names(scale, 64);
+            let bound = queries(scale);
             let slot = if !is_query_name(&name) {
                 self.query.rest_slot()
             } else {
@@ -163,17 +165,14 @@ impl Evidence {
             };
             let p = self.query.at(slot);
             let before = p.charge();
-            p.calls += u64::from(again == 1);
-            p.repeated += u64::from(again == 2);
-            p.values.learn_parameter(&value);
+            if understood {
+                p.calls += u64::from(again == 1);
+                p.repeated += u64::from(again == 2);
+                p.learn(&value, scale);
+            } else {
+                p.refused += u64::from(again == 1);
+            }
             self.query.settle(slot, before, bound);
-        }
-    }
-
-    fn time(&mut self, bucket: u8, count: u64) {
-        match self.latency.binary_search_by_key(&bucket, |l| l.0) {
-            Ok(at) => self.latency[at].1 += count,
-            Err(at) => self.latency.insert(at, (bucket, count)),
         }
     }
 
@@ -196,15 +195,13 @@ impl Evidence {
         self.first_seen = self.first_seen.min(other.first_seen);
         self.last_seen = self.last_seen.max(other.last_seen);
         self.slashes += other.slashes;
-        self.anonymous += other.anonymous;
-        other
-            .latency
-            .iter()
-            .for_each(|(bucket, n)| self.time(*bucket, *n));
+        self.latency.merge(&other.latency);
         self.shims.merge(other.shims);
         self.query.merge(other.query);
         self.headers.merge(other.headers);
+        self.cookies.merge(other.cookies);
         self.credentials.merge(other.credentials);
+        self.grants.merge(other.grants);
         self.request.merge(other.request);
         self.responses.merge(other.responses);
         self.fit(scale);
@@ -232,9 +229,11 @@ impl Evidence {
             self.scale += 1;
             let scale = self.scale;
             self.shims.fit(names(scale, 8));
-            self.query.fit(names(scale, 64));
+            self.query.fit(queries(scale));
             self.headers.fit(names(scale, 32));
+            self.cookies.fit(names(scale, 16));
             self.credentials.fit(names(scale, 16));
+            self.grants.fit(names(scale, 32));
             self.request.fit(scale);
             self.responses.adjust(responses(scale), |r| {
                 r.headers.fit(names(scale, 16));
@@ -249,7 +248,10 @@ impl Evidence {
             self.shims.charge(),
             self.query.charge(),
             self.headers.charge(),
+            self.cookies.charge(),
             self.credentials.charge(),
+            self.grants.charge(),
+            self.latency.charge(),
             self.request.charge(),
             self.responses.charge(),
         ];
@@ -268,11 +270,13 @@ impl Evidence {
     }
 
     pub(crate) fn heap(&self) -> usize {
-        self.latency.capacity() * 16
+        self.latency.heap()
             + self.shims.heap()
             + self.query.heap()
             + self.headers.heap()
+            + self.cookies.heap()
             + self.credentials.heap()
+            + self.grants.heap()
             + self.request.heap()
             + self.responses.heap()
     }
@@ -297,47 +301,59 @@ fn responses(scale: Scale) -> Bound {
     }
 }
 
-/// `filter[status]` and `ids[]` are names; an id or a sentence is none.
+/// Operations for searching take a hundred and more.
+fn queries(scale: Scale) -> Bound {
+    let most = names(scale, 192);
+    Bound {
+        charge: most.charge * 2,
+        ..most
+    }
+}
+
+/// `filter[status]`, `ids[]` and `minVitaminB12` are names; an id or a sentence is none.
 fn is_query_name(name: &str) -> bool {
     let bare: String = name
         .chars()
         .map(|c| {
-            if matches!(c, '[' | ']' | '$' | '@') {
+            if matches!(c, '[' | ']' | '$' | '@' | '(' | ')') {
                 '_'
             } else {
                 c
             }
         })
         .collect();
-    Class::of(&bare).is_none()
+    match Class::of(&bare) {
+        None | Some(Class::List | Class::Semver) => true,
+        // Words and a number behind them change their kind of character as often as a token does.
+        Some(Class::Token) => bare
+            .trim_end_matches(|c: char| c.is_ascii_digit())
+            .bytes()
+            .all(|b| b.is_ascii_alphabetic() || b"_-.:".contains(&b)),
+        Some(_) => false,
+    }
 }
 
 fn parameter(
     map: &mut Thinned<Parameter>,
     name: &str,
     bound: Bound,
-    learn: impl FnOnce(&mut Parameter),
+    understood: bool,
+    scale: Scale,
+    value: &[u8],
 ) {
     let slot = map.slot(name, bound);
     let p = map.at(slot);
     let before = p.charge();
-    p.calls += 1;
-    learn(p);
+    if understood {
+        p.calls += 1;
+        match std::str::from_utf8(value) {
+            Ok(text) => p.learn(text, scale),
+            Err(_) => p.learn_opaque(),
+        }
+    } else {
+        p.refused += 1;
+    }
     map.settle(slot, before, bound);
-}
-
-impl Entry for Parameter {
-    fn merge(&mut self, other: Parameter) {
-        self.calls += other.calls;
-        self.repeated += other.repeated;
-        self.values.merge(other.values);
-    }
-    fn charge(&self) -> u32 {
-        self.values.charge()
-    }
-    fn heap(&self) -> usize {
-        self.values.heap()
-    }
 }
 
 impl Entry for Response {

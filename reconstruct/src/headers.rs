@@ -4,23 +4,25 @@
 //! HTTP, of browsers or of proxies. Values are never returned.
 
 use crate::body;
+use crate::class::Class;
 use crate::observation::Observation;
 
-/// Credentials by kind: `bearer`, `bearer:jwt`, `basic`, `digest`, `header:x-api-key`, `query:api_key`, `cookie:sid`, `mtls`.
+/// Credentials by kind: `bearer`, `bearer:jwt`, `http:basic` and other registered schemes, `header:x-api-key`,
+/// `query:api_key`, `cookie:sid`, `mtls`. Sorted, each once.
 pub(crate) fn credentials(o: &Observation<'_>) -> Vec<String> {
     let mut out = Vec::new();
     for (name, value) in o.request.headers {
         if *name == "authorization" {
             out.push(authorization(value));
-        } else if is_credential_header(name) {
+        } else if is_credential_header(name) && is_token(name) {
             out.push(format!("header:{name}"));
         } else if *name == "cookie" {
             let text = String::from_utf8_lossy(value);
             let sessions = text
                 .split(';')
                 .filter_map(|c| c.split_once('='))
-                .map(|(n, _)| n.trim().to_owned())
-                .filter(|n| is_session_cookie(n));
+                .map(|(n, _)| n.trim())
+                .filter(|n| is_session_cookie(n) && is_token(n));
             out.extend(sessions.map(|n| format!("cookie:{n}")));
         }
     }
@@ -28,7 +30,7 @@ pub(crate) fn credentials(o: &Observation<'_>) -> Vec<String> {
         out.extend(
             body::pairs(query)
                 .take(512)
-                .filter(|(n, _)| is_query_credential(n))
+                .filter(|(n, _)| is_query_credential(n) && !n.contains(char::is_control))
                 .map(|(n, _)| format!("query:{n}")),
         );
     }
@@ -40,16 +42,138 @@ pub(crate) fn credentials(o: &Observation<'_>) -> Vec<String> {
     out
 }
 
+/// The authentication schemes registered with IANA that no other kind stands for.
+const SCHEMES: [&str; 12] = [
+    "basic",
+    "concealed",
+    "digest",
+    "dpop",
+    "gnap",
+    "hoba",
+    "mutual",
+    "negotiate",
+    "privatetoken",
+    "scram-sha-1",
+    "scram-sha-256",
+    "vapid",
+];
+
 fn authorization(value: &[u8]) -> String {
     let text = String::from_utf8_lossy(value);
     let (scheme, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
     match scheme.to_ascii_lowercase().as_str() {
         "bearer" if is_jwt(rest.trim()) => "bearer:jwt".into(),
         "bearer" => "bearer".into(),
-        "basic" => "basic".into(),
-        "digest" => "digest".into(),
+        s if SCHEMES.contains(&s) => format!("http:{s}"),
         _ => "header:authorization".into(),
     }
+}
+
+/// What a successful call of an OAuth 2 token endpoint (RFC 6749, 3.2: a POST of a form with `grant_type`) asked for:
+/// `grant:client_credentials`, `scope:read`. Extension grants are URIs and known as such.
+pub(crate) fn grants(o: &Observation<'_>) -> Vec<String> {
+    if o.method != "POST"
+        || !(200..300).contains(&o.status)
+        || o.request.media_type() != "application/x-www-form-urlencoded"
+    {
+        return Vec::new();
+    }
+    let Ok(text) = std::str::from_utf8(o.request.body.bytes) else {
+        return Vec::new();
+    };
+    let field = |name: &str| {
+        body::pairs(text)
+            .take(64)
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.into_owned())
+    };
+    let Some(grant) = field("grant_type").filter(|g| g.len() <= 96 && is_scope(g)) else {
+        return Vec::new();
+    };
+    let scopes = field("scope").unwrap_or_default();
+    let words = scopes.split(' ').filter(|s| s.len() <= 64 && is_scope(s));
+    std::iter::once(format!("grant:{grant}"))
+        .chain(words.take(32).map(|s| format!("scope:{s}")))
+        .collect()
+}
+
+/// A name somebody chose: letters with joints, and at most versions in it.
+fn is_scope(text: &str) -> bool {
+    text.bytes().any(|b| b.is_ascii_alphabetic())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-.:/*".contains(&b))
+        && text
+            .split([':', '/', '.'])
+            .all(|w| w.is_empty() || w.len() <= 3 || Class::of(w).is_none())
+}
+
+/// The cookies of a request that may mean something to the API: no credentials, and none that analytics, consent banners,
+/// load balancers and bot checks set in every browser.
+pub(crate) fn cookies(value: &[u8]) -> impl Iterator<Item = (&str, &str)> {
+    const OTHERS: [&str; 44] = [
+        "_ga",
+        "_gid",
+        "_gat",
+        "_gcl",
+        "__ga",
+        "_utm",
+        "__utm",
+        "_fb",
+        "_hj",
+        "_cl",
+        "_uet",
+        "_pin",
+        "_tt",
+        "_ym",
+        "_pk_",
+        "_hs",
+        "__hs",
+        "hubspot",
+        "intercom",
+        "ajs_",
+        "amp_",
+        "amplitude",
+        "mp_",
+        "mixpanel",
+        "optimizely",
+        "optanon",
+        "onetrust",
+        "cookie",
+        "cc_",
+        "consent",
+        "gdpr",
+        "eupubconsent",
+        "_abck",
+        "ak_",
+        "bm_",
+        "aws",
+        "bigip",
+        "cf_",
+        "__cf",
+        "datadome",
+        "incap_",
+        "visid_",
+        "nlbi_",
+        "__stripe",
+    ];
+    let text = std::str::from_utf8(value).unwrap_or("");
+    text.split(';')
+        .take(64)
+        .filter_map(|c| c.split_once('='))
+        .map(|(n, v)| (n.trim(), v.trim().trim_matches('"')))
+        .filter(|(name, _)| {
+            let lower = name.to_ascii_lowercase();
+            !name.is_empty()
+                && name.len() <= 64
+                && is_token(name)
+                && Class::of(name).is_none()
+                && !is_session_cookie(name)
+                && !["csrf", "xsrf", "affinity", "route"]
+                    .iter()
+                    .any(|w| lower.contains(w))
+                && !OTHERS.iter().any(|o| lower.starts_with(o))
+        })
 }
 
 /// Three base64url parts, the first of which starts a JSON object (RFC 7519, 3.1).
@@ -68,30 +192,54 @@ fn squeezed(name: &str) -> String {
         .to_ascii_lowercase()
 }
 
+/// Names of credentials end in what they are. Of the published descriptions that have a header of such a name, five in six
+/// declare it as a security scheme or send it with every operation; the words excepted are what the others mean.
 fn is_credential_header(name: &str) -> bool {
+    const KINDS: [&str; 9] = [
+        "key",
+        "token",
+        "secret",
+        "jwt",
+        "password",
+        "credential",
+        "credentials",
+        "authorization",
+        "sessionid",
+    ];
+    const OTHERS: [&str; 27] = [
+        "csrf",
+        "xsrf",
+        "idempot",
+        "client-token",
+        "client-request",
+        "next",
+        "page",
+        "cursor",
+        "continuation",
+        "sync",
+        "encryption",
+        "kms",
+        "lock",
+        "captcha",
+        "device",
+        "push",
+        "fcm",
+        "public",
+        "routing",
+        "partition",
+        "surrogate",
+        "cache",
+        "sort",
+        "object",
+        "share",
+        "upload",
+        "proxy-",
+    ];
+    if name.starts_with("sec-") || OTHERS.iter().any(|o| name.contains(o)) {
+        return false;
+    }
     let n = squeezed(name);
-    let csrf = n.contains("csrf") || n.contains("xsrf");
-    !csrf
-        && (n.ends_with("apikey")
-            || n.ends_with("accesstoken")
-            || n.ends_with("authtoken")
-            || n.ends_with("sessiontoken")
-            || n.ends_with("securitytoken")
-            || n.ends_with("subscriptionkey")
-            || n.ends_with("appkey")
-            || n.ends_with("apitoken")
-            || n.ends_with("privatetoken")
-            || n.ends_with("authkey")
-            || matches!(
-                n.as_str(),
-                "xtoken"
-                    | "token"
-                    | "xauth"
-                    | "xauthorization"
-                    | "xaccesskey"
-                    | "xsecretkey"
-                    | "xsessionid"
-            ))
+    KINDS.iter().any(|k| n.ends_with(k)) || n == "xauth"
 }
 
 /// Names that carry a credential in a query. A bare `token` may as well confirm an address or continue a list: a parameter.
@@ -108,6 +256,12 @@ pub(crate) fn is_query_credential(name: &str) -> bool {
             | "authkey"
             | "sessiontoken"
             | "privatetoken"
+            | "userkey"
+            | "accesskey"
+            | "secretkey"
+            | "apisecret"
+            | "oauthtoken"
+            | "hapikey"
     )
 }
 
@@ -187,7 +341,7 @@ pub(crate) fn is_parameter(name: &str, o: &Observation<'_>) -> bool {
         "x-original-url",
         "x-scheme",
     ];
-    const PREFIXES: [&str; 18] = [
+    const PREFIXES: [&str; 22] = [
         "sec-",
         "x-forwarded",
         "cf-",
@@ -203,7 +357,11 @@ pub(crate) fn is_parameter(name: &str, o: &Observation<'_>) -> bool {
         "x-amz-cf-",
         "x-akamai",
         "fastly-",
-        "x-vercel-",
+        "x-vercel-id",
+        "x-vercel-forwarded",
+        "x-vercel-ip-",
+        "x-vercel-deployment",
+        "x-vercel-proxy",
         "x-original-",
         "x-silhouette",
     ];
@@ -237,25 +395,70 @@ pub(crate) fn is_parameter(name: &str, o: &Observation<'_>) -> bool {
 
 /// Whether a response header belongs in a document.
 pub(crate) fn is_response_header(name: &str) -> bool {
-    matches!(
-        name,
-        "location"
-            | "retry-after"
-            | "link"
-            | "etag"
-            | "deprecation"
-            | "sunset"
-            | "www-authenticate"
-            | "content-disposition"
-            | "x-total-count"
-            | "x-total-pages"
-            | "x-next-page"
-            | "x-page"
-            | "x-per-page"
-    ) || name.starts_with("x-ratelimit-")
-        || name.starts_with("ratelimit")
-        || name.starts_with("x-rate-limit-")
-        || name.starts_with("x-pagination")
+    const STANDARD: [&str; 18] = [
+        "location",
+        "content-location",
+        "operation-location",
+        "retry-after",
+        "link",
+        "etag",
+        "last-modified",
+        "deprecation",
+        "sunset",
+        "www-authenticate",
+        "content-disposition",
+        "content-language",
+        "content-range",
+        "accept-ranges",
+        "allow",
+        "preference-applied",
+        "ratelimit",
+        "ratelimit-policy",
+    ];
+    STANDARD.contains(&name) || rate_limit(name).is_some() || paging(name).is_some()
+}
+
+/// The part of a rate limit's header that says what it counts: `limit`, `remaining`, `reset`, … (`RateLimit-Limit`,
+/// `X-RateLimit-Remaining-Minute`, `X-Rate-Limit-Reset`).
+pub(crate) fn rate_limit(name: &str) -> Option<&str> {
+    let name = name.strip_prefix("x-").unwrap_or(name);
+    ["ratelimit-", "rate-limit-"]
+        .iter()
+        .find_map(|p| name.strip_prefix(p))
+}
+
+/// The part of a header about pages and totals that says which: `total-count`, `page`, `next-page`, …
+pub(crate) fn paging(name: &str) -> Option<&str> {
+    let name = name.strip_prefix("x-")?;
+    let plain = name
+        .strip_prefix("pagination-")
+        .or_else(|| name.strip_prefix("paging-"))
+        .unwrap_or(name);
+    let known = matches!(
+        plain,
+        "total"
+            | "total-count"
+            | "total-pages"
+            | "total-results"
+            | "totalresults"
+            | "count"
+            | "pages"
+            | "page-count"
+            | "page"
+            | "current-page"
+            | "per-page"
+            | "perpage"
+            | "page-size"
+            | "next"
+            | "next-page"
+            | "prev-page"
+            | "previous-page"
+            | "cursor"
+            | "next-cursor"
+            | "next-token"
+            | "has-more"
+    );
+    (known || plain.len() < name.len() || name == "pagination").then_some(plain)
 }
 
 /// A field name of RFC 9110, 5.1.
@@ -318,12 +521,40 @@ mod tests {
             &["bearer"],
             &[],
         );
-        check(&[("authorization", "basic dTpw")], None, &["basic"], &[]);
+        check(
+            &[("authorization", "basic dTpw")],
+            None,
+            &["http:basic"],
+            &[],
+        );
         check(
             &[("authorization", "zzz")],
             None,
             &["header:authorization"],
             &[],
+        );
+        check(
+            &[("authorization", "Negotiate YII=")],
+            None,
+            &["http:negotiate"],
+            &[],
+        );
+        check(
+            &[
+                ("x-store-key", "k"),
+                ("x-shop-api-secret", "s"),
+                ("x-idempotency-key", "1"),
+                ("x-next-token", "t"),
+                ("sec-websocket-key", "w"),
+                ("x-auth", "a"),
+            ],
+            None,
+            &[
+                "header:x-auth",
+                "header:x-shop-api-secret",
+                "header:x-store-key",
+            ],
+            &["x-idempotency-key", "x-next-token"],
         );
         check(
             &[("x-api-key", "k"), ("cookie", "theme=dark; sessionid=1")],
@@ -358,5 +589,87 @@ mod tests {
             &[],
             &["if-match", "if-none-match", "accept-language"],
         );
+    }
+
+    #[test]
+    fn cookies_of_the_api_are_told_from_those_of_browsers() {
+        let text = "theme=dark; _ga=GA1.2; sid=abc; csrftoken=x; region=\"eu\"; AWSALB=1; =x; 5f2b9a647c1d4e8b9a550c8e=1; broken";
+        let got: Vec<_> = cookies(text.as_bytes()).collect();
+        assert_eq!(got, [("theme", "dark"), ("region", "eu")]);
+        assert_eq!(cookies(b"\xff=1").count(), 0);
+    }
+
+    #[test]
+    fn token_endpoints_tell_their_grants() {
+        let check = |method: &str, media: &str, body: &str, status: u16, expected: &[&str]| {
+            let headers = [("content-type", media.as_bytes())];
+            let o = Observation {
+                unix_millis: 0,
+                duration_micros: None,
+                shim: "test",
+                scheme: "https",
+                method,
+                path: "/oauth/token",
+                query: None,
+                request: Message {
+                    headers: &headers,
+                    body: Body::whole(body.as_bytes()),
+                },
+                status,
+                response: Message::default(),
+                client_certificate: false,
+            };
+            assert_eq!(grants(&o), expected, "{body}");
+        };
+        let form = "application/x-www-form-urlencoded";
+        check(
+            "POST",
+            form,
+            "grant_type=client_credentials&scope=read:users+write",
+            200,
+            &[
+                "grant:client_credentials",
+                "scope:read:users",
+                "scope:write",
+            ],
+        );
+        check(
+            "POST",
+            form,
+            "scope=a+5f2b9a647c1d4e8b9a550c8e&grant_type=password&password=x",
+            200,
+            &["grant:password", "scope:a"],
+        );
+        check("POST", form, "grant_type=password", 400, &[]);
+        check("GET", form, "grant_type=password", 200, &[]);
+        check("POST", "application/json", "grant_type=password", 200, &[]);
+        check("POST", form, "a=b", 200, &[]);
+    }
+
+    #[test]
+    fn response_headers_of_the_api_are_told_from_the_rest() {
+        for name in [
+            "location",
+            "x-ratelimit-remaining-minute",
+            "ratelimit-limit",
+            "x-rate-limit-reset",
+            "x-total-count",
+            "x-pagination-offset",
+            "sunset",
+            "link",
+        ] {
+            assert!(is_response_header(name), "{name}");
+        }
+        for name in [
+            "date",
+            "server",
+            "x-powered-by",
+            "cf-ray",
+            "x-total-eclipse",
+            "content-type",
+            "x-request-id",
+        ] {
+            assert!(!is_response_header(name), "{name}");
+        }
     }
 }

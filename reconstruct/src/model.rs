@@ -107,7 +107,7 @@ struct State {
     identities: Seen,
 }
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 impl Model {
     /// A model that has seen nothing.
@@ -165,6 +165,16 @@ impl Model {
         mine.succeeded.bind(self.caps[0]);
         mine.failed.bind(self.caps[1]);
         mine.identities.merge(theirs.identities);
+    }
+
+    /// Drops the evidence of operations last called before that time, so that its memory is free for others. Returns how many
+    /// went, counting what succeeded and what failed at a place apart. Counts of the host stay.
+    ///
+    /// What is left is a model like any other, and learns and merges under the same laws; but it is no longer the model of all
+    /// traffic: what was dropped is unknown from then on, and models that forgot at different times merge to what either remembers.
+    pub fn forget(&mut self, before_unix_millis: u64) -> u64 {
+        self.state.succeeded.forget(before_unix_millis)
+            + self.state.failed.forget(before_unix_millis)
     }
 
     /// Emits the document. A pure function of the model, the host and the options.

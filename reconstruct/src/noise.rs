@@ -54,6 +54,20 @@ impl Noise {
         }
     }
 
+    /// One exchange of this kind, in words.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Noise::Preflight => "preflight",
+            Noise::Redirect => "redirect",
+            Noise::StaticAsset => "static asset",
+            Noise::Page => "page",
+            Noise::GatewayError => "gateway error",
+            Noise::Method => "unusual method",
+            Noise::Grpc => "gRPC call",
+            Noise::Malformed => "malformed exchange",
+        }
+    }
+
     pub(crate) fn of(o: &Observation<'_>) -> Option<Noise> {
         if !(100..=599).contains(&o.status) || !o.path.starts_with('/') {
             return Some(Noise::Malformed);

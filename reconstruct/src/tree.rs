@@ -242,6 +242,37 @@ impl Node {
             .fold(64, u32::saturating_add);
     }
 
+    /// Drops the operations last called before that time, Unix milliseconds, and the nodes left without any. Returns how many
+    /// operations went. What was given up to keep a bound stays given up where something else is left.
+    pub(crate) fn forget(&mut self, before: u64) -> u64 {
+        let had = self.methods.len();
+        self.methods.retain(|_, e| e.last_seen >= before);
+        let mut gone = (had - self.methods.len()) as u64;
+        self.words.retain(|n| {
+            gone += n.forget(before);
+            !n.is_empty()
+        });
+        self.values.retain(|_, v| {
+            gone += v.node.forget(before);
+            !v.node.is_empty()
+        });
+        if self.is_empty() {
+            *self = Node {
+                cap: self.cap,
+                ..Node::default()
+            };
+        }
+        self.recount();
+        gone
+    }
+
+    fn is_empty(&self) -> bool {
+        self.methods.is_empty()
+            && self.values.is_empty()
+            && self.words.len() == 0
+            && self.words.rest().is_none()
+    }
+
     /// Calls at this node and below.
     pub(crate) fn calls(&self) -> u64 {
         let words = self.words.iter().map(|(_, n)| n.calls()).sum::<u64>()

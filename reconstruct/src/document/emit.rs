@@ -6,7 +6,9 @@
 use super::components::Components;
 use super::observed::timestamp;
 use super::operation::{Writer, Written};
-use super::{Document, DocumentOptions, OpenApi, names};
+use super::parameters::Vocabulary;
+use super::security::Issuer;
+use super::{Document, DocumentOptions, OpenApi, names, wording};
 use crate::fold::{Folded, Operation, Part};
 use crate::host::HostName;
 use crate::model::Counts;
@@ -21,19 +23,62 @@ pub(crate) fn emit(
     host: &HostName,
     options: &DocumentOptions,
 ) -> Document {
-    let mut writer = Writer::new(options.openapi);
-    let mut places: BTreeMap<String, (Vec<Part>, &BTreeMap<Method, Operation>)> = BTreeMap::new();
+    let mut places: BTreeMap<String, Place<'_>> = BTreeMap::new();
+    let mut dropped = 0u64;
     folded.walk(&mut Vec::new(), &mut |path, methods| {
-        let parameters = names::parameters(path);
-        let template = names::template(path, &parameters);
-        places.insert(template, (path.to_vec(), methods));
+        let names = names::parameters(path);
+        let template = names::template(path, &names);
+        let past = |o: &Operation| options.is_past(o.good.last_seen, options.drop_after);
+        let methods: BTreeMap<Method, &Operation> = methods
+            .iter()
+            .filter(|(_, o)| {
+                dropped += u64::from(past(o));
+                !past(o)
+            })
+            .map(|(m, o)| (*m, o))
+            .collect();
+        if !methods.is_empty() {
+            let path = path.to_vec();
+            places.insert(
+                template,
+                Place {
+                    path,
+                    names,
+                    methods,
+                },
+            );
+        }
     });
+    let base = base(counts, host);
+    let mut issuer = Issuer::default();
+    let mut vocabulary = Vocabulary::default();
+    for (template, place) in &places {
+        for (method, operation) in &place.methods {
+            vocabulary.add(&operation.good);
+            if matches!(method, Method::Get | Method::Post) {
+                let url = format!("{base}{template}");
+                issuer.add(*method == Method::Get, template, &url, &operation.good);
+            }
+        }
+    }
+    let mut ids = wording::operation_ids(places.iter().flat_map(|(template, place)| {
+        place
+            .methods
+            .keys()
+            .map(move |m| (template.as_str(), *m, &place.path[..], place.names.clone()))
+    }));
+    let mut writer = Writer::new(options.openapi, &issuer, vocabulary);
     let mut operations = Vec::new();
     let mut paths: Vec<(String, Vec<Written>)> = Vec::new();
-    for (template, (path, methods)) in &places {
+    for (template, place) in &places {
         let mut item = Vec::new();
-        for (method, operation) in methods.iter() {
-            let (value, bodies, summary) = writer.operation(template, path, *method, operation);
+        for (method, operation) in &place.methods {
+            let id = ids
+                .remove(&(template.as_str(), *method))
+                .unwrap_or_default();
+            let stale = options.is_past(operation.good.last_seen, options.stale_after);
+            let (value, bodies, summary) =
+                writer.operation(template, &place.path, (*method, operation), id, stale);
             operations.push(summary);
             item.push((*method, value, bodies));
         }
@@ -72,7 +117,11 @@ pub(crate) fn emit(
             OpenApi::V31 => "3.1.0",
         }),
     );
-    root.insert("info".into(), json!({"title": host.as_str(), "version": "1.0.0", "description": "Reconstructed from observed traffic by Silhouette."}));
+    let description = introduction(counts, host, operations.len(), paths.len());
+    root.insert(
+        "info".into(),
+        json!({"title": host.as_str(), "version": "1.0.0", "description": description}),
+    );
     let servers: Vec<Value> = counts
         .schemes
         .iter()
@@ -81,7 +130,7 @@ pub(crate) fn emit(
     root.insert(
         "servers".into(),
         if servers.is_empty() {
-            json!([{"url": format!("https://{host}")}])
+            json!([{"url": base}])
         } else {
             Value::Array(servers)
         },
@@ -89,7 +138,7 @@ pub(crate) fn emit(
     let tags: Vec<Value> = writer
         .tags
         .iter()
-        .map(|t| json!({"name": t, "description": format!("Operations on {t}")}))
+        .map(|t| json!({"name": t, "description": wording::tag_description(t)}))
         .collect();
     if !tags.is_empty() {
         root.insert("tags".into(), Value::Array(tags));
@@ -116,6 +165,9 @@ pub(crate) fn emit(
         ("exchanges".to_owned(), json!(counts.exchanges)),
         ("leftOut".to_owned(), Value::Object(left_out)),
     ]);
+    if dropped > 0 {
+        extension.insert("agedOut".into(), json!(dropped));
+    }
     if let Some((first, last)) = counts.seen {
         extension.insert("firstSeen".into(), json!(timestamp(first)));
         extension.insert("lastSeen".into(), json!(timestamp(last)));
@@ -125,5 +177,80 @@ pub(crate) fn emit(
         root: Value::Object(root),
         sufficient: operations.len() >= options.min_operations,
         operations,
+    }
+}
+
+/// A path and what is to be written of it.
+struct Place<'a> {
+    path: Vec<Part>,
+    names: Vec<String>,
+    methods: BTreeMap<Method, &'a Operation>,
+}
+
+/// Where the host is reached.
+fn base(counts: &Counts, host: &HostName) -> String {
+    let scheme = if counts.schemes.contains("https") || !counts.schemes.contains("http") {
+        "https"
+    } else {
+        "http"
+    };
+    format!("{scheme}://{host}")
+}
+
+/// What the document is made from, for people.
+fn introduction(counts: &Counts, host: &HostName, operations: usize, paths: usize) -> String {
+    let mut out = format!(
+        "Reconstructed by Silhouette from {} with {host}",
+        number(counts.exchanges, "observed exchange")
+    );
+    if let Some((first, last)) = counts.seen {
+        let day = |millis| timestamp(millis).split('T').next().unwrap_or("").to_owned();
+        let (first, last) = (day(first), day(last));
+        out.push_str(&if first == last {
+            format!(" on {first}")
+        } else {
+            format!(" from {first} to {last}")
+        });
+    }
+    out.push_str(&format!(
+        ": {} on {}.",
+        number(operations as u64, "operation"),
+        number(paths as u64, "path")
+    ));
+    let left_out: u64 = counts.left_out.values().sum();
+    if left_out > 0 {
+        let reasons: Vec<String> = counts
+            .left_out
+            .iter()
+            .map(|(noise, n)| number(*n, noise.noun()))
+            .collect();
+        out.push_str(&format!(" Left out: {}.", reasons.join(", ")));
+    }
+    out
+}
+
+/// `1 path`, `12,345 paths`.
+fn number(n: u64, noun: &str) -> String {
+    let digits = n.to_string();
+    let mut grouped = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    format!("{grouped} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_for_people() {
+        assert_eq!(number(1, "path"), "1 path");
+        assert_eq!(number(0, "path"), "0 paths");
+        assert_eq!(number(12_345_678, "call"), "12,345,678 calls");
+        assert_eq!(number(123, "call"), "123 calls");
     }
 }

@@ -10,6 +10,7 @@ mod observed;
 mod operation;
 mod parameters;
 mod responses;
+mod roles;
 mod schema;
 mod security;
 mod wording;
@@ -35,6 +36,23 @@ pub struct DocumentOptions {
     pub openapi: OpenApi,
     /// How many operations make a document worth passing on, see [`Document::is_sufficient`]. Default 3.
     pub min_operations: usize,
+    /// What time it is, Unix milliseconds. Default none: nothing is stale.
+    pub now_unix_millis: Option<u64>,
+    /// Operations without a success for so many milliseconds are marked `stale`. Default none: never.
+    pub stale_after: Option<u64>,
+    /// Operations without a success for so many milliseconds are left out of the document. The model keeps what it knows of them,
+    /// see [`crate::Model::forget`]. Default none: never.
+    pub drop_after: Option<u64>,
+}
+
+impl DocumentOptions {
+    /// Whether `last_success` is longer ago than `after`.
+    fn is_past(&self, last_success: u64, after: Option<u64>) -> bool {
+        let age = self
+            .now_unix_millis
+            .map(|now| now.saturating_sub(last_success));
+        age.zip(after).is_some_and(|(age, after)| age > after)
+    }
 }
 
 impl Default for DocumentOptions {
@@ -42,6 +60,9 @@ impl Default for DocumentOptions {
         DocumentOptions {
             openapi: OpenApi::V31,
             min_operations: 3,
+            now_unix_millis: None,
+            stale_after: None,
+            drop_after: None,
         }
     }
 }
@@ -63,6 +84,8 @@ pub struct OperationSummary {
     pub first_seen: u64,
     /// Start of the last call, Unix milliseconds.
     pub last_seen: u64,
+    /// Whether it had no success for [`DocumentOptions::stale_after`].
+    pub stale: bool,
     /// The status codes seen, ascending.
     pub statuses: Vec<u16>,
 }

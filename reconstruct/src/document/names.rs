@@ -27,7 +27,7 @@ pub(crate) fn words(text: &str) -> Vec<String> {
     out
 }
 
-fn capital(word: &str) -> String {
+pub(crate) fn capital(word: &str) -> String {
     let mut chars = word.chars();
     chars.next().map_or_else(String::new, |c| {
         c.to_ascii_uppercase().to_string() + chars.as_str()

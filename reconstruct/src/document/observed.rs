@@ -1,59 +1,102 @@
 //! What the traffic of an operation was like: the extension `x-silhouette`.
 //!
-//! In: evidence. Out: counts, times and quantiles. Never a value of the traffic but names of shims.
+//! In: evidence. Out: counts, times, quantiles and how sure the description is. Never a value of the traffic but names of shims.
 
+use super::OpenApi;
+use crate::body::Bodies;
 use crate::evidence::Evidence;
+use crate::latency::Latency;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+/// Counts over the calls of one operation, failed ones included.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Calls {
+    pub calls: u64,
+    /// Answered with 400 or above.
+    pub errors: u64,
+    pub first_seen: u64,
+    pub last_seen: u64,
+    pub stale: bool,
+}
 
 /// The extension `x-silhouette` of an operation.
 pub(crate) fn extension(
+    openapi: OpenApi,
     good: &Evidence,
     failed: Option<&Evidence>,
-    calls: u64,
-    errors: u64,
-    first: u64,
-    last: u64,
+    calls: Calls,
 ) -> Value {
     let mut shims: BTreeSet<&str> = BTreeSet::new();
-    let mut latency: BTreeMap<u8, u64> = BTreeMap::new();
+    let mut latency = Latency::default();
     for evidence in [Some(good), failed].into_iter().flatten() {
         shims.extend(evidence.shims.iter().map(|(s, _)| s));
-        evidence
-            .latency
-            .iter()
-            .for_each(|(bucket, n)| *latency.entry(*bucket).or_default() += n);
+        latency.merge(&evidence.latency);
     }
     let mut out = Map::new();
-    out.insert("calls".into(), json!(calls));
-    out.insert(
-        "errorShare".into(),
-        json!((errors * 10_000).checked_div(calls).unwrap_or(0) as f64 / 10_000.0),
-    );
-    out.insert("firstSeen".into(), json!(timestamp(first)));
-    out.insert("lastSeen".into(), json!(timestamp(last)));
-    if let (Some(p50), Some(p95)) = (quantile(&latency, 50), quantile(&latency, 95)) {
+    out.insert("calls".into(), json!(calls.calls));
+    out.insert("errorShare".into(), json!(share(calls.errors, calls.calls)));
+    out.insert("firstSeen".into(), json!(timestamp(calls.first_seen)));
+    out.insert("lastSeen".into(), json!(timestamp(calls.last_seen)));
+    out.insert("lastSuccess".into(), json!(timestamp(good.last_seen)));
+    if calls.stale {
+        out.insert("stale".into(), json!(true));
+    }
+    if let (Some(p50), Some(p95)) = (latency.quantile(50), latency.quantile(95)) {
         out.insert("latencyMicros".into(), json!({"p50": p50, "p95": p95}));
     }
     out.insert("shims".into(), json!(shims));
+    out.insert("confidence".into(), json!(confidence(good)));
     // Linters refuse templates that end in a slash; whoever calls it has to know all the same.
     if good.slashes == good.calls {
         out.insert("trailingSlash".into(), json!(true));
     }
+    if openapi == OpenApi::V30 {
+        let certified: u64 = good
+            .credentials
+            .iter()
+            .filter(|(kinds, _)| kinds.split('\n').any(|k| k == "mtls"))
+            .map(|(_, n)| n.0)
+            .sum();
+        if certified > 0 {
+            let always = certified == good.calls;
+            out.insert(
+                "clientCertificate".into(),
+                json!(if always { "required" } else { "optional" }),
+            );
+        }
+    }
     Value::Object(out)
 }
 
-/// The upper end of the bucket in which the quantile lies.
-fn quantile(latency: &BTreeMap<u8, u64>, percent: u64) -> Option<u64> {
-    let total: u64 = latency.values().sum();
-    let mut left = (total * percent).div_ceil(100);
-    for (bucket, n) in latency {
-        if left <= *n {
-            return Some((1u64.checked_shl(u32::from(*bucket) + 1)).unwrap_or(u64::MAX) - 1);
-        }
-        left -= n;
+/// How sure the description is, 0 to 1: the chance that the next call fits it, after as many successful calls as there were
+/// all did (Laplace's rule of succession), times the share of bodies that were what their media type says.
+fn confidence(good: &Evidence) -> f64 {
+    let bodies = |bodies: &Bodies| {
+        bodies
+            .media
+            .iter()
+            .map(|(_, c)| c)
+            .chain(bodies.media.rest())
+            .fold((0, 0), |(n, bad), c| (n + c.count, bad + c.malformed))
+    };
+    let (mut all, mut malformed) = bodies(&good.request);
+    for (_, response) in good.responses.iter() {
+        let (n, bad) = bodies(&response.bodies);
+        all += n;
+        malformed += bad;
     }
-    None
+    let fits = (good.calls + 1) as f64 / (good.calls + 2) as f64;
+    let read = 1.0 - malformed.min(all) as f64 / all.max(1) as f64;
+    (fits * read * 100.0).round() / 100.0
+}
+
+/// A share with four digits.
+fn share(part: u64, whole: u64) -> f64 {
+    (part.saturating_mul(10_000))
+        .checked_div(whole)
+        .unwrap_or(0) as f64
+        / 10_000.0
 }
 
 /// RFC 3339 in UTC, from Unix milliseconds.

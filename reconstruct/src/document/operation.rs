@@ -3,8 +3,10 @@
 //! In: what is known of a method at a place. Out: an operation object with keys in a stable order, and its bodies' schemas,
 //! which are put in once components are chosen. It never looks at other operations but to keep ids apart.
 
+use super::observed::Calls;
+use super::parameters::Vocabulary;
 use super::schema::Dialect;
-use super::security::Schemes;
+use super::security::{Issuer, Schemes};
 use super::{OpenApi, OperationSummary, names, observed, parameters, responses, wording};
 use crate::body::{Bodies, Kind};
 use crate::evidence::Response;
@@ -24,19 +26,19 @@ pub(crate) struct Body {
 }
 
 /// Writes operations one after another, and gathers what they have in common.
-pub(crate) struct Writer {
+pub(crate) struct Writer<'a> {
     pub openapi: OpenApi,
     pub schemes: Schemes,
-    ids: BTreeSet<String>,
+    pub vocabulary: Vocabulary<'a>,
     pub tags: BTreeSet<String>,
 }
 
-impl Writer {
-    pub(crate) fn new(openapi: OpenApi) -> Writer {
+impl<'a> Writer<'a> {
+    pub(crate) fn new(openapi: OpenApi, issuer: &Issuer, vocabulary: Vocabulary<'a>) -> Self {
         Writer {
             openapi,
-            schemes: Schemes::default(),
-            ids: BTreeSet::new(),
+            schemes: Schemes::new(issuer),
+            vocabulary,
             tags: BTreeSet::new(),
         }
     }
@@ -46,20 +48,33 @@ impl Writer {
         &mut self,
         template: &str,
         path: &[Part],
-        method: Method,
-        operation: &Operation,
+        (method, operation): (Method, &Operation),
+        id: String,
+        stale: bool,
     ) -> (Value, Vec<Body>, OperationSummary) {
         let (good, failed) = (&operation.good, operation.failed.as_ref());
         let path_names = names::parameters(path);
-        let id = self.unique(wording::operation_id(method, path, &path_names));
         let tag = wording::tag(path);
         self.tags.insert(tag.clone());
         let mut out = Map::new();
         let mut bodies = Vec::new();
         out.insert("tags".into(), json!([tag]));
-        out.insert("summary".into(), json!(wording::summary(method, path)));
+        out.insert(
+            "summary".into(),
+            json!(wording::summary(method, path, &path_names)),
+        );
         out.insert("operationId".into(), json!(id));
-        let parameters = parameters::list(self.openapi, path, &path_names, good, failed);
+        if responses::is_deprecated(good) {
+            out.insert("deprecated".into(), json!(true));
+        }
+        let parameters = parameters::list(
+            self.openapi,
+            path,
+            &path_names,
+            good,
+            failed,
+            &self.vocabulary,
+        );
         if !parameters.is_empty() {
             out.insert("parameters".into(), Value::Array(parameters));
         }
@@ -115,32 +130,29 @@ impl Writer {
             seen.clone().map(|e| e.first_seen).min().unwrap_or(0),
             seen.clone().map(|e| e.last_seen).max().unwrap_or(0),
         );
-        let calls = calls.max(good.calls + failed.map_or(0, |f| f.calls));
+        let calls = Calls {
+            calls: calls.max(good.calls + failed.map_or(0, |f| f.calls)),
+            errors,
+            first_seen: first,
+            last_seen: last,
+            stale,
+        };
         out.insert(
             "x-silhouette".into(),
-            observed::extension(good, failed, calls, errors, first, last),
+            observed::extension(self.openapi, good, failed, calls),
         );
         let summary = OperationSummary {
             method: method.as_str().to_ascii_uppercase(),
             path: template.to_owned(),
             operation_id: id,
-            calls,
+            calls: calls.calls,
             errors,
             first_seen: first,
             last_seen: last,
+            stale,
             statuses: by_status.keys().filter_map(|s| s.parse().ok()).collect(),
         };
         (Value::Object(out), bodies, summary)
-    }
-
-    fn unique(&mut self, id: String) -> String {
-        let mut unique = id.clone();
-        let mut n = 2;
-        while !self.ids.insert(unique.clone()) {
-            unique = format!("{id}{n}");
-            n += 1;
-        }
-        unique
     }
 
     fn content(
@@ -196,9 +208,10 @@ impl Writer {
             .headers
             .iter()
             .map(|(name, p)| {
+                let always = p.calls == response.count;
                 (
                     name.to_owned(),
-                    json!({"schema": parameters::schema(self.openapi, name, p)}),
+                    parameters::response_header(self.openapi, name, p, always),
                 )
             })
             .collect();

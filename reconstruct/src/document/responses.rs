@@ -1,6 +1,24 @@
 //! What is said of responses.
 //!
-//! In: statuses. Out: descriptions.
+//! In: statuses and headers. Out: descriptions, and whether the server itself says that an operation is on its way out.
+
+use crate::evidence::Evidence;
+
+/// Whether at least half of the successful responses carry `Deprecation` (RFC 9745) or `Sunset` (RFC 8594).
+pub(crate) fn is_deprecated(good: &Evidence) -> bool {
+    let (mut all, mut marked) = (0, 0);
+    for (_, response) in good.responses.iter() {
+        all += response.count;
+        marked += response
+            .headers
+            .iter()
+            .filter(|(name, _)| matches!(*name, "deprecation" | "sunset"))
+            .map(|(_, p)| p.calls)
+            .max()
+            .unwrap_or(0);
+    }
+    marked * 2 >= all.max(1)
+}
 
 /// The reason phrase of RFC 9110, 15, and of the registry.
 pub(crate) fn reason(status: &str) -> &'static str {

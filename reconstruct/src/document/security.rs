@@ -1,98 +1,326 @@
 //! Credentials as security schemes and requirements.
 //!
-//! In: the kinds of credentials calls carried (see [`crate::headers::credentials`]). Out: schemes for the components and one
-//! operation's requirement. It knows kinds and names, never a credential.
+//! In: the kinds of credentials calls carried together (see [`crate::headers::credentials`]), and the token endpoint or the
+//! discovery document of the host, if calls showed one. Out: schemes for the components and one operation's requirement. It knows
+//! kinds and names, never a credential.
 
 use super::OpenApi;
 use crate::evidence::Evidence;
 use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where the host's tokens come from.
+#[derive(Debug, Default)]
+pub(crate) struct Issuer {
+    /// The URL of the token endpoint (RFC 6749, 3.2).
+    token_url: Option<String>,
+    /// The URL of the authorization endpoint (RFC 6749, 3.1).
+    authorization_url: Option<String>,
+    /// Calls of the token endpoint, to tell the real one from a rare one.
+    calls: u64,
+    grants: BTreeSet<String>,
+    scopes: BTreeSet<String>,
+    /// The URL of the discovery document (OpenID Connect Discovery 1.0, 4).
+    discovery_url: Option<String>,
+}
+
+/// Scopes with fewer calls may be one client's invention.
+const LEAST_SCOPE: u64 = 2;
+
+impl Issuer {
+    /// Adds an operation: POST or GET at `template`, which is at `url`.
+    pub(crate) fn add(&mut self, get: bool, template: &str, url: &str, good: &Evidence) {
+        if template.contains('{') {
+            return;
+        }
+        let last = template.rsplit('/').next().unwrap_or("");
+        if get && template.ends_with("/.well-known/openid-configuration") {
+            self.discovery_url = Some(url.to_owned());
+        }
+        if get && template.contains("auth") && matches!(last, "authorize" | "authorise" | "auth") {
+            self.authorization_url = Some(url.to_owned());
+        }
+        let grants = || {
+            good.grants
+                .iter()
+                .filter_map(|(g, n)| Some((g.strip_prefix("grant:")?, n.0)))
+        };
+        let calls: u64 = grants().map(|(_, n)| n).sum();
+        if calls > self.calls {
+            self.calls = calls;
+            self.token_url = Some(url.to_owned());
+            self.grants = grants().map(|(g, _)| g.to_owned()).collect();
+            self.scopes = good
+                .grants
+                .iter()
+                .filter(|(_, n)| n.0 >= LEAST_SCOPE)
+                .filter_map(|(s, _)| s.strip_prefix("scope:"))
+                .map(str::to_owned)
+                .collect();
+        }
+    }
+
+    /// The scheme that says where bearer tokens come from, if calls showed it.
+    fn scheme(&self) -> Option<(String, Value)> {
+        if let Some(flows) = self.flows() {
+            let grants: Vec<&str> = self.grants.iter().map(String::as_str).collect();
+            let description = format!("OAuth 2.0 (RFC 6749). Grants seen: {}.", grants.join(", "));
+            return Some((
+                "oauth2".into(),
+                json!({"type": "oauth2", "description": description, "flows": flows}),
+            ));
+        }
+        let url = self.discovery_url.as_ref()?;
+        Some((
+            "openIdConnect".into(),
+            json!({"type": "openIdConnect", "description": "OpenID Connect: the discovery document says where tokens come from.", "openIdConnectUrl": url}),
+        ))
+    }
+
+    fn flows(&self) -> Option<Value> {
+        let token_url = self.token_url.as_ref()?;
+        let scopes: Map<String, Value> = self
+            .scopes
+            .iter()
+            .map(|s| (s.clone(), json!(format!("Asked for as {s}."))))
+            .collect();
+        let refresh = self.grants.contains("refresh_token");
+        let flow = |authorization: Option<&String>| {
+            let mut flow = Map::new();
+            if let Some(url) = authorization {
+                flow.insert("authorizationUrl".into(), json!(url));
+            }
+            flow.insert("tokenUrl".into(), json!(token_url));
+            if refresh {
+                flow.insert("refreshUrl".into(), json!(token_url));
+            }
+            flow.insert("scopes".into(), Value::Object(scopes.clone()));
+            Value::Object(flow)
+        };
+        let mut flows = Map::new();
+        if self.grants.contains("client_credentials") {
+            flows.insert("clientCredentials".into(), flow(None));
+        }
+        if self.grants.contains("password") {
+            flows.insert("password".into(), flow(None));
+        }
+        // The flow is not valid without the page that people are sent to.
+        if let (true, Some(url)) = (
+            self.grants.contains("authorization_code"),
+            &self.authorization_url,
+        ) {
+            flows.insert("authorizationCode".into(), flow(Some(url)));
+        }
+        (!flows.is_empty()).then_some(Value::Object(flows))
+    }
+}
 
 /// The schemes in use so far, by component name.
 #[derive(Default)]
-pub(crate) struct Schemes(Map<String, Value>);
+pub(crate) struct Schemes {
+    all: BTreeMap<String, Value>,
+    issuer: Option<(String, Value)>,
+}
 
 impl Schemes {
-    /// One operation's `security`: what all calls carried is required together, what some carried is an alternative.
+    pub(crate) fn new(issuer: &Issuer) -> Schemes {
+        Schemes {
+            all: BTreeMap::new(),
+            issuer: issuer.scheme(),
+        }
+    }
+
+    /// One operation's `security`: an alternative for each set of credentials that was enough. A set that holds all of another one
+    /// is no alternative: what it has beyond that was not needed.
     pub(crate) fn requirement(&mut self, evidence: &Evidence, openapi: OpenApi) -> Value {
-        let mut always = Map::new();
-        let mut sometimes: Vec<Value> = Vec::new();
-        let kinds: Vec<(String, Value, u64)> = evidence
-            .credentials
+        let mut sets: BTreeSet<BTreeSet<String>> = BTreeSet::new();
+        let mut seen: Vec<(String, Value)> = Vec::new();
+        for (kinds, _) in evidence.credentials.iter() {
+            let schemes: Vec<_> = kinds
+                .split('\n')
+                .filter_map(|k| self.scheme(k, openapi))
+                .collect();
+            sets.insert(schemes.iter().map(|s| s.0.clone()).collect());
+            seen.extend(schemes);
+        }
+        let anonymous = sets.remove(&BTreeSet::new());
+        let enough: Vec<&BTreeSet<String>> = sets
             .iter()
-            .filter_map(|(kind, n)| scheme(kind, openapi).map(|(name, s)| (name, s, n.0)))
+            .filter(|set| !sets.iter().any(|s| s != *set && s.is_subset(set)))
             .collect();
-        let mut counts: Vec<(String, u64)> = Vec::new();
-        for (name, scheme, n) in kinds {
-            let opaque = scheme.get("bearerFormat").is_none();
-            let known = self.0.entry(name.clone()).or_insert(scheme);
-            if opaque && let Some(map) = known.as_object_mut() {
-                // Not every token is a JWT: say nothing of the format.
-                map.remove("bearerFormat");
-            }
-            match counts.iter_mut().find(|c| c.0 == name) {
-                Some(count) => count.1 += n,
-                None => counts.push((name, n)),
+        for (name, scheme) in seen {
+            if enough.iter().any(|set| set.contains(&name)) {
+                self.define(&name, scheme);
             }
         }
-        for (name, n) in counts {
-            if n >= evidence.calls {
-                always.insert(name, json!([]));
-            } else {
-                sometimes.push(json!({name: []}));
-            }
+        let mut out: Vec<Value> = enough
+            .iter()
+            .map(|set| {
+                let names: Map<String, Value> =
+                    set.iter().map(|n| (n.clone(), json!([]))).collect();
+                Value::Object(names)
+            })
+            .collect();
+        if anonymous && !out.is_empty() {
+            out.push(json!({}));
         }
-        if !always.is_empty() {
-            return json!([always]);
+        Value::Array(out)
+    }
+
+    fn define(&mut self, name: &str, scheme: Value) {
+        let jwt = scheme.get("bearerFormat").is_some();
+        let known = self.all.entry(name.to_owned()).or_insert(scheme);
+        if !jwt && let Some(map) = known.as_object_mut() {
+            // Not every token is a JWT: say nothing of the format.
+            map.remove("bearerFormat");
         }
-        if evidence.anonymous > 0 && !sometimes.is_empty() {
-            sometimes.push(json!({}));
-        }
-        Value::Array(sometimes)
     }
 
     /// `components.securitySchemes`, sorted by name.
     pub(crate) fn into_map(self) -> Map<String, Value> {
-        let mut all: Vec<(String, Value)> = self.0.into_iter().collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        all.into_iter().collect()
+        self.all.into_iter().collect()
+    }
+
+    fn scheme(&self, kind: &str, openapi: OpenApi) -> Option<(String, Value)> {
+        let (place, name) = kind.split_once(':').unwrap_or((kind, ""));
+        let scheme = match (place, name) {
+            ("bearer", _) if self.issuer.is_some() => return self.issuer.clone(),
+            ("bearer", "jwt") => {
+                json!({"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
+            }
+            ("bearer", _) => json!({"type": "http", "scheme": "bearer"}),
+            ("http", scheme) => json!({"type": "http", "scheme": scheme}),
+            // OpenAPI 3.0 cannot say it; `x-silhouette` of the operation does.
+            ("mtls", _) if openapi == OpenApi::V31 => json!({"type": "mutualTLS"}),
+            ("header", "authorization") => {
+                json!({"type": "apiKey", "description": "A scheme of the API's own.", "in": "header", "name": "Authorization"})
+            }
+            ("header" | "query" | "cookie", name) => {
+                json!({"type": "apiKey", "in": place, "name": name})
+            }
+            _ => return None,
+        };
+        Some((component(place, name), scheme))
     }
 }
 
-fn scheme(kind: &str, openapi: OpenApi) -> Option<(String, Value)> {
-    let fixed = |name: &str, value: Value| Some((name.to_owned(), value));
-    match kind {
-        "bearer" => return fixed("bearerAuth", json!({"type": "http", "scheme": "bearer"})),
-        "bearer:jwt" => {
-            return fixed(
-                "bearerAuth",
-                json!({"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}),
-            );
+/// The component's name: `bearerAuth`, `digestAuth`, `header_x-api-key`.
+fn component(place: &str, name: &str) -> String {
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') {
+            c
+        } else {
+            '_'
         }
-        "basic" => return fixed("basicAuth", json!({"type": "http", "scheme": "basic"})),
-        "digest" => return fixed("digestAuth", json!({"type": "http", "scheme": "digest"})),
-        // OpenAPI 3.0 cannot say it.
-        "mtls" => {
-            return if openapi == OpenApi::V31 {
-                fixed("mutualTLS", json!({"type": "mutualTLS"}))
-            } else {
-                None
-            };
-        }
-        _ => {}
+    };
+    match place {
+        "bearer" => "bearerAuth".into(),
+        "mtls" => "mutualTLS".into(),
+        "http" => format!("{name}Auth"),
+        _ => format!("{place}_{}", name.chars().map(safe).collect::<String>()),
     }
-    let (place, name) = kind.split_once(':')?;
-    let id: String = name
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') {
-                c
-            } else {
-                '_'
-            }
-        })
-        .collect();
-    Some((
-        format!("{place}_{id}"),
-        json!({"type": "apiKey", "in": place, "name": name}),
-    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bounded::Bound;
+
+    fn evidence(sets: &[&str], grants: &[&str]) -> Evidence {
+        let bound = Bound {
+            charge: 10_000,
+            entries: 100,
+        };
+        let mut evidence = Evidence::default();
+        sets.iter()
+            .for_each(|s| evidence.credentials.count(s, bound));
+        grants.iter().for_each(|g| evidence.grants.count(g, bound));
+        evidence.calls = sets.len() as u64;
+        evidence
+    }
+
+    fn check(sets: &[&str], openapi: OpenApi, expected: Value) {
+        let mut schemes = Schemes::default();
+        assert_eq!(
+            schemes.requirement(&evidence(sets, &[]), openapi),
+            expected,
+            "{sets:?}"
+        );
+    }
+
+    #[test]
+    fn requirements_are_the_sets_that_were_enough() {
+        let v31 = OpenApi::V31;
+        check(&[""], v31, json!([]));
+        check(&["bearer", "bearer:jwt"], v31, json!([{"bearerAuth": []}]));
+        check(&["bearer", ""], v31, json!([{"bearerAuth": []}, {}]));
+        check(
+            &["bearer", "header:x-api-key"],
+            v31,
+            json!([{"bearerAuth": []}, {"header_x-api-key": []}]),
+        );
+        check(
+            &["bearer\nheader:x-api-key"],
+            v31,
+            json!([{"bearerAuth": [], "header_x-api-key": []}]),
+        );
+        check(
+            &["header:x-api-key", "bearer\nheader:x-api-key"],
+            v31,
+            json!([{"header_x-api-key": []}]),
+        );
+        check(&["http:digest"], v31, json!([{"digestAuth": []}]));
+        check(&["mtls"], v31, json!([{"mutualTLS": []}]));
+        check(&["mtls"], OpenApi::V30, json!([]));
+    }
+
+    #[test]
+    fn tokens_come_from_where_they_were_asked_for() {
+        let mut issuer = Issuer::default();
+        let url = "https://api.example.com/oauth/token";
+        let token = evidence(
+            &[],
+            &[
+                "grant:client_credentials",
+                "grant:refresh_token",
+                "scope:read",
+                "scope:read",
+                "scope:odd",
+            ],
+        );
+        issuer.add(false, "/oauth/token", url, &token);
+        issuer.add(
+            true,
+            "/oauth/authorize",
+            "https://api.example.com/oauth/authorize",
+            &evidence(&[], &[]),
+        );
+        let mut schemes = Schemes::new(&issuer);
+        assert_eq!(
+            schemes.requirement(&evidence(&["bearer:jwt"], &[]), OpenApi::V31),
+            json!([{"oauth2": []}])
+        );
+        let all = schemes.into_map();
+        assert_eq!(
+            all["oauth2"]["flows"],
+            json!({"clientCredentials": {"tokenUrl": url, "refreshUrl": url, "scopes": {"read": "Asked for as read."}}})
+        );
+    }
+
+    #[test]
+    fn a_discovery_document_is_an_issuer_too() {
+        let mut issuer = Issuer::default();
+        let at = "/.well-known/openid-configuration";
+        issuer.add(
+            true,
+            at,
+            &format!("https://id.example.com{at}"),
+            &evidence(&[], &[]),
+        );
+        let mut schemes = Schemes::new(&issuer);
+        assert_eq!(
+            schemes.requirement(&evidence(&["bearer"], &[]), OpenApi::V30),
+            json!([{"openIdConnect": []}])
+        );
+    }
 }
