@@ -225,6 +225,7 @@ fn learn(args: &Args) -> Result<(), LearnError> {
             Version::V31 => OpenApi::V31,
         },
         min_operations: args.min_operations.get(),
+        ..DocumentOptions::default()
     };
     let learnt = documents(&fold, &options);
     let qualified = learnt

@@ -14,7 +14,7 @@ pub(crate) fn credentials(o: &Observation<'_>) -> Vec<String> {
     for (name, value) in o.request.headers {
         if *name == "authorization" {
             out.push(authorization(value));
-        } else if is_credential_header(name) && is_token(name) {
+        } else if (is_credential_header(name) || may_be_credential(name)) && is_token(name) {
             out.push(format!("header:{name}"));
         } else if *name == "cookie" {
             let text = String::from_utf8_lossy(value);
@@ -192,9 +192,41 @@ fn squeezed(name: &str) -> String {
         .to_ascii_lowercase()
 }
 
-/// Names of credentials end in what they are. Of the published descriptions that have a header of such a name, five in six
-/// declare it as a security scheme or send it with every operation; the words excepted are what the others mean.
+/// Whether a header of this name is a credential wherever it is sent.
 fn is_credential_header(name: &str) -> bool {
+    let n = squeezed(name);
+    let csrf = n.contains("csrf") || n.contains("xsrf");
+    const KINDS: [&str; 11] = [
+        "apikey",
+        "accesstoken",
+        "authtoken",
+        "sessiontoken",
+        "securitytoken",
+        "subscriptionkey",
+        "appkey",
+        "apitoken",
+        "privatetoken",
+        "authkey",
+        "apisecret",
+    ];
+    !csrf
+        && (KINDS.iter().any(|k| n.ends_with(k))
+            || matches!(
+                n.as_str(),
+                "xtoken"
+                    | "token"
+                    | "xauth"
+                    | "xauthorization"
+                    | "xaccesskey"
+                    | "xsecretkey"
+                    | "xsessionid"
+            ))
+}
+
+/// Whether a header of this name may be a credential or a parameter (`x-store-key`, `x-object-key`): which one is decided when
+/// a document is emitted, by how many of the host's operations calls carry it to. Most published descriptions that have
+/// headers of such names declare them as security schemes; the words excepted are what the others mean.
+pub(crate) fn may_be_credential(name: &str) -> bool {
     const KINDS: [&str; 9] = [
         "key",
         "token",
@@ -235,11 +267,11 @@ fn is_credential_header(name: &str) -> bool {
         "upload",
         "proxy-",
     ];
-    if name.starts_with("sec-") || OTHERS.iter().any(|o| name.contains(o)) {
-        return false;
-    }
     let n = squeezed(name);
-    KINDS.iter().any(|k| n.ends_with(k)) || n == "xauth"
+    !name.starts_with("sec-")
+        && !is_credential_header(name)
+        && !OTHERS.iter().any(|o| name.contains(o))
+        && KINDS.iter().any(|k| n.ends_with(k))
 }
 
 /// Names that carry a credential in a query. A bare `token` may as well confirm an address or continue a list: a parameter.
@@ -554,7 +586,7 @@ mod tests {
                 "header:x-shop-api-secret",
                 "header:x-store-key",
             ],
-            &["x-idempotency-key", "x-next-token"],
+            &["x-store-key", "x-idempotency-key", "x-next-token"],
         );
         check(
             &[("x-api-key", "k"), ("cookie", "theme=dark; sessionid=1")],

@@ -7,7 +7,7 @@ use super::components::Components;
 use super::observed::timestamp;
 use super::operation::{Writer, Written};
 use super::parameters::Vocabulary;
-use super::security::Issuer;
+use super::security::{Issuer, Keys};
 use super::{Document, DocumentOptions, OpenApi, names, wording};
 use crate::fold::{Folded, Operation, Part};
 use crate::host::HostName;
@@ -52,9 +52,11 @@ pub(crate) fn emit(
     let base = base(counts, host);
     let mut issuer = Issuer::default();
     let mut vocabulary = Vocabulary::default();
+    let mut keys = Keys::default();
     for (template, place) in &places {
         for (method, operation) in &place.methods {
             vocabulary.add(&operation.good);
+            keys.add(&operation.good);
             if matches!(method, Method::Get | Method::Post) {
                 let url = format!("{base}{template}");
                 issuer.add(*method == Method::Get, template, &url, &operation.good);
@@ -67,7 +69,7 @@ pub(crate) fn emit(
             .keys()
             .map(move |m| (template.as_str(), *m, &place.path[..], place.names.clone()))
     }));
-    let mut writer = Writer::new(options.openapi, &issuer, vocabulary);
+    let mut writer = Writer::new(options.openapi, &issuer, keys, vocabulary);
     let mut operations = Vec::new();
     let mut paths: Vec<(String, Vec<Written>)> = Vec::new();
     for (template, place) in &places {

@@ -6,7 +6,7 @@
 use super::observed::Calls;
 use super::parameters::Vocabulary;
 use super::schema::Dialect;
-use super::security::{Issuer, Schemes};
+use super::security::{Issuer, Keys, Schemes};
 use super::{OpenApi, OperationSummary, names, observed, parameters, responses, wording};
 use crate::body::{Bodies, Kind};
 use crate::evidence::Response;
@@ -28,16 +28,21 @@ pub(crate) struct Body {
 /// Writes operations one after another, and gathers what they have in common.
 pub(crate) struct Writer<'a> {
     pub openapi: OpenApi,
-    pub schemes: Schemes,
+    pub schemes: Schemes<'a>,
     pub vocabulary: Vocabulary<'a>,
     pub tags: BTreeSet<String>,
 }
 
 impl<'a> Writer<'a> {
-    pub(crate) fn new(openapi: OpenApi, issuer: &Issuer, vocabulary: Vocabulary<'a>) -> Self {
+    pub(crate) fn new(
+        openapi: OpenApi,
+        issuer: &Issuer,
+        keys: Keys<'a>,
+        vocabulary: Vocabulary<'a>,
+    ) -> Self {
         Writer {
             openapi,
-            schemes: Schemes::new(issuer),
+            schemes: Schemes::new(issuer, keys),
             vocabulary,
             tags: BTreeSet::new(),
         }
@@ -74,6 +79,7 @@ impl<'a> Writer<'a> {
             good,
             failed,
             &self.vocabulary,
+            &self.schemes.keys,
         );
         if !parameters.is_empty() {
             out.insert("parameters".into(), Value::Array(parameters));

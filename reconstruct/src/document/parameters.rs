@@ -6,6 +6,7 @@
 use super::OpenApi;
 use super::roles::{self, Type};
 use super::schema::Dialect;
+use super::security::Keys;
 use crate::class::{self, Class};
 use crate::evidence::Evidence;
 use crate::fold::{Kinds, Part};
@@ -53,6 +54,7 @@ pub(crate) fn list(
     good: &Evidence,
     failed: Option<&Evidence>,
     vocabulary: &Vocabulary<'_>,
+    keys: &Keys<'_>,
 ) -> Vec<Value> {
     let mut out = Vec::new();
     let kinds = path.iter().filter_map(|p| match p {
@@ -103,6 +105,9 @@ pub(crate) fn list(
                 let always = false;
                 all.entry(name).or_insert(Given { parameter, always });
             }
+        }
+        if place == Place::Header {
+            all.retain(|name, _| !keys.contains(name));
         }
         if place == Place::Query {
             out.extend(writer.query(&all));

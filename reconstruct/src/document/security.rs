@@ -6,6 +6,7 @@
 
 use super::OpenApi;
 use crate::evidence::Evidence;
+use crate::headers;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -115,18 +116,42 @@ impl Issuer {
     }
 }
 
-/// The schemes in use so far, by component name.
-#[derive(Default)]
-pub(crate) struct Schemes {
-    all: BTreeMap<String, Value>,
-    issuer: Option<(String, Value)>,
+/// Headers that may be credentials (see [`headers::may_be_credential`]) and are: an API's key is sent to most of its operations,
+/// where a parameter that is called a key belongs to a few.
+#[derive(Debug, Default)]
+pub(crate) struct Keys<'a>(BTreeMap<&'a str, usize>, usize);
+
+impl<'a> Keys<'a> {
+    /// Adds the successful calls of an operation.
+    pub(crate) fn add(&mut self, good: &'a Evidence) {
+        self.1 += 1;
+        for (name, _) in good.headers.iter() {
+            if headers::may_be_credential(name) {
+                *self.0.entry(name).or_default() += 1;
+            }
+        }
+    }
+
+    /// Whether a header that may be a credential is one.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|n| n * 2 >= self.1)
+    }
 }
 
-impl Schemes {
-    pub(crate) fn new(issuer: &Issuer) -> Schemes {
+/// The schemes in use so far, by component name.
+#[derive(Default)]
+pub(crate) struct Schemes<'a> {
+    all: BTreeMap<String, Value>,
+    issuer: Option<(String, Value)>,
+    pub keys: Keys<'a>,
+}
+
+impl<'a> Schemes<'a> {
+    pub(crate) fn new(issuer: &Issuer, keys: Keys<'a>) -> Self {
         Schemes {
             all: BTreeMap::new(),
             issuer: issuer.scheme(),
+            keys,
         }
     }
 
@@ -194,6 +219,9 @@ impl Schemes {
             ("mtls", _) if openapi == OpenApi::V31 => json!({"type": "mutualTLS"}),
             ("header", "authorization") => {
                 json!({"type": "apiKey", "description": "A scheme of the API's own.", "in": "header", "name": "Authorization"})
+            }
+            ("header", name) if headers::may_be_credential(name) && !self.keys.contains(name) => {
+                return None;
             }
             ("header" | "query" | "cookie", name) => {
                 json!({"type": "apiKey", "in": place, "name": name})
@@ -275,6 +303,32 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_most_operations_are_sent_is_a_credential() {
+        let bound = Bound {
+            charge: 10_000,
+            entries: 100,
+        };
+        let mut all = [
+            evidence(&["header:x-store-key"], &[]),
+            evidence(&["header:x-map-key\nheader:x-store-key"], &[]),
+            evidence(&["header:x-store-key"], &[]),
+        ];
+        for (operation, names) in all.iter_mut().zip([1, 2, 1]) {
+            for name in ["x-store-key", "x-map-key"].into_iter().take(names) {
+                operation.headers.slot(name, bound);
+            }
+        }
+        let mut keys = Keys::default();
+        all.iter().for_each(|e| keys.add(e));
+        assert!(keys.contains("x-store-key") && !keys.contains("x-map-key"));
+        let mut schemes = Schemes::new(&Issuer::default(), keys);
+        assert_eq!(
+            schemes.requirement(&all[1], OpenApi::V31),
+            json!([{"header_x-store-key": []}])
+        );
+    }
+
+    #[test]
     fn tokens_come_from_where_they_were_asked_for() {
         let mut issuer = Issuer::default();
         let url = "https://api.example.com/oauth/token";
@@ -295,7 +349,7 @@ mod tests {
             "https://api.example.com/oauth/authorize",
             &evidence(&[], &[]),
         );
-        let mut schemes = Schemes::new(&issuer);
+        let mut schemes = Schemes::new(&issuer, Keys::default());
         assert_eq!(
             schemes.requirement(&evidence(&["bearer:jwt"], &[]), OpenApi::V31),
             json!([{"oauth2": []}])
@@ -317,7 +371,7 @@ mod tests {
             &format!("https://id.example.com{at}"),
             &evidence(&[], &[]),
         );
-        let mut schemes = Schemes::new(&issuer);
+        let mut schemes = Schemes::new(&issuer, Keys::default());
         assert_eq!(
             schemes.requirement(&evidence(&["bearer"], &[]), OpenApi::V30),
             json!([{"openIdConnect": []}])
