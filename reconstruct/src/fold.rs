@@ -9,7 +9,7 @@ use crate::class::Class;
 use crate::evidence::Evidence;
 use crate::likeness::{self, Profile, members};
 use crate::tree::{Method, Node};
-use crate::verdict::{self, Before};
+use crate::verdict::{self, Before, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One segment of a template.
@@ -46,6 +46,9 @@ pub(crate) struct Folded {
     pub methods: Methods,
     pub constants: BTreeMap<String, Folded>,
     pub parameter: Option<(Kinds, Box<Folded>)>,
+    /// Why each word here became a constant or a value: all that an explanation of a template needs. What is a value by
+    /// its looks alone is in [`Kinds::classes`].
+    pub verdicts: Vec<Verdict>,
 }
 
 /// One operation: what succeeded, and what failed at the same place.
@@ -143,7 +146,13 @@ fn settle(nodes: &[&Node], around: &Surroundings<'_>) -> Folded {
         identities: around.identities,
         before: around.before,
     };
-    let chosen = verdict::values_among(&profiles, &siblings);
+    folded.verdicts = verdict::decide(&profiles, &siblings);
+    let chosen: BTreeSet<&str> = folded
+        .verdicts
+        .iter()
+        .filter(|v| v.values)
+        .flat_map(|v| v.words.iter().map(String::as_str))
+        .collect();
     for (word, children) in words {
         if chosen.contains(word) {
             kinds.words = true;

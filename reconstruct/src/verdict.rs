@@ -1,7 +1,7 @@
 //! Which of the words below one node are values of a parameter.
 //!
-//! In: a profile per word and what stands beside them. Out: the words that are values. Words are clustered by likeness;
-//! each cluster is judged by evidence that adds up, in log-odds: positive is a parameter.
+//! In: a profile per word and what stands beside them. Out: for every word whether it is a value, and why. Words are
+//! clustered by likeness; each cluster is judged by evidence that adds up, in log-odds: positive is a parameter.
 
 use crate::bounded::Seen;
 use crate::class::{self, Class};
@@ -82,34 +82,117 @@ const SPOKEN: [&str; 24] = [
     "download", "metadata", "schema", "validate",
 ];
 
-/// The words that are values.
-pub(crate) fn values_among<'a>(
-    profiles: &'a BTreeMap<&'a str, Profile>,
-    siblings: &Siblings<'_>,
-) -> BTreeSet<&'a str> {
-    let mut values = BTreeSet::new();
-    let open: Vec<(&'a str, &'a Profile)> = profiles
-        .iter()
-        .map(|(w, p)| (*w, p))
-        .filter(|(w, _)| !class::is_version(w) && !SPOKEN.contains(w))
-        .collect();
-    let (yes, no): (Vec<Cluster<'_>>, Vec<Cluster<'_>>) = clusters(&open)
+/// One piece of evidence about the words of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(dead_code, reason = "read by explanations")]
+pub(crate) struct Piece {
+    /// What was looked at, as a phrase: "calls of words seen once".
+    pub name: &'static str,
+    /// The figure that was found: a count, a share from 0 to 1, a likeness from -1 to 1, or 1 for a plain yes.
+    pub seen: f32,
+    /// Log-odds it adds: positive speaks for a value, negative for a constant, 0 for neither.
+    pub odds: f32,
+}
+
+/// The evidence about some words together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Judgement {
+    pub pieces: Vec<Piece>,
+}
+
+impl Judgement {
+    fn add(&mut self, name: &'static str, seen: f64, odds: f64) {
+        self.pieces.push(Piece {
+            name,
+            seen: seen as f32,
+            odds: odds as f32,
+        });
+    }
+
+    /// The sum: above 0 the words are values. Natural logarithm of the odds.
+    pub(crate) fn odds(&self) -> f32 {
+        self.pieces.iter().map(|p| p.odds).sum()
+    }
+}
+
+/// What decided about some words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// They name versions of the API: constants.
+    Version,
+    /// They mean something in a path whatever stands beside them: constants.
+    Spoken,
+    /// The sum of the evidence.
+    Weighed,
+    /// Too few to be judged, they do only what the values beside them do: values.
+    Company,
+}
+
+/// Words below one node that were decided together.
+#[derive(Clone, Debug)]
+#[allow(dead_code, reason = "read by explanations")]
+pub(crate) struct Verdict {
+    /// In the order of their calls.
+    pub words: Vec<String>,
+    pub values: bool,
+    pub ground: Ground,
+    /// Empty where nothing was weighed.
+    pub judgement: Judgement,
+}
+
+/// Decides about every word, each in exactly one verdict. The order is a function of words and calls alone.
+pub(crate) fn decide(profiles: &BTreeMap<&str, Profile>, siblings: &Siblings<'_>) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    let mut open: Vec<(&str, &Profile)> = Vec::new();
+    for (word, profile) in profiles {
+        let ground = if class::is_version(word) {
+            Ground::Version
+        } else if SPOKEN.contains(word) {
+            Ground::Spoken
+        } else {
+            open.push((*word, profile));
+            continue;
+        };
+        verdicts.push(Verdict {
+            words: vec![(*word).to_owned()],
+            values: false,
+            ground,
+            judgement: Judgement::default(),
+        });
+    }
+    let (yes, no): (Vec<_>, Vec<_>) = clusters(&open)
         .into_iter()
-        .partition(|c| judge(c, siblings) > 0.0);
-    for cluster in &yes {
-        values.extend(cluster.words.iter().copied());
-    }
+        .map(|c| {
+            let judgement = judge(&c, siblings);
+            (c, judgement)
+        })
+        .partition(|(_, j)| j.odds() > 0.0);
     // What was too seldom called to be judged, and only does what values do here, is one more value.
-    for cluster in no.iter().filter(|c| c.words.len() <= 2) {
-        if yes.iter().any(|y| {
-            y.words.len() >= 3
-                && cluster.profile.within(&y.profile)
-                && y.likeness_between(cluster) >= 0.0
-        }) {
-            values.extend(cluster.words.iter().copied());
-        }
+    let in_company = |c: &Cluster<'_>| {
+        c.words.len() <= 2
+            && yes.iter().any(|(y, _)| {
+                y.words.len() >= 3 && c.profile.within(&y.profile) && y.likeness_between(c) >= 0.0
+            })
+    };
+    let verdict = |cluster: Cluster<'_>, judgement, values, ground| Verdict {
+        words: cluster.words.iter().map(|w| (*w).to_owned()).collect(),
+        values,
+        ground,
+        judgement,
+    };
+    for (cluster, judgement) in no {
+        let company = in_company(&cluster);
+        let ground = if company {
+            Ground::Company
+        } else {
+            Ground::Weighed
+        };
+        verdicts.push(verdict(cluster, judgement, company, ground));
     }
-    values
+    for (cluster, judgement) in yes {
+        verdicts.push(verdict(cluster, judgement, true, Ground::Weighed));
+    }
+    verdicts
 }
 
 /// Greedy: the most called words first, each to the cluster it is most like; then clusters that turn out alike are joined.
@@ -198,33 +281,45 @@ impl<'a> Cluster<'a> {
     }
 }
 
-/// Log-odds that the words of a cluster are values.
-fn judge(cluster: &Cluster<'_>, siblings: &Siblings<'_>) -> f64 {
+/// The evidence that the words of a cluster are values.
+fn judge(cluster: &Cluster<'_>, siblings: &Siblings<'_>) -> Judgement {
     let n = cluster.words.len() as f64;
     let calls: u64 = cluster.calls.iter().sum();
     let share =
         |test: &dyn Fn(&str) -> bool| cluster.words.iter().filter(|w| test(w)).count() as f64 / n;
-    let mut odds = -1.6;
+    let mut j = Judgement::default();
+    j.add("any word of a path", 1.0, -1.6);
     // Many things of the same kind: constants that alike are few, values keep coming.
     let likeness = (cluster.likeness / (n - 1.0).max(1.0)).clamp(0.0, 1.0);
     if n >= 2.0 {
-        odds += (n - 1.0).ln() * (0.4 + likeness) + likeness * 1.2;
+        j.add("words of this kind", n, (n - 1.0).ln() * (0.4 + likeness));
+        j.add("likeness among them", likeness, likeness * 1.2);
     }
     // New words still turn up: the share of words seen once estimates the chance that the next call brings another one.
     let once = cluster.calls.iter().filter(|c| **c == 1).count() as f64;
     if n >= 3.0 {
-        odds += (once / calls.max(1) as f64) * 2.0;
+        let fresh = once / calls.max(1) as f64;
+        j.add(
+            "share of calls that brought a word seen once",
+            fresh,
+            fresh * 2.0,
+        );
     }
-    // Few words, called over and over.
     if n <= 5.0 && calls as f64 / n >= 10.0 {
-        odds -= 1.0;
+        j.add("few words, calls per word", calls as f64 / n, -1.0);
     }
-    // Looks.
-    odds += share(&looks_made) * 2.2;
-    odds += share(&is_compound_value) * 0.6;
-    odds -= share(&is_code_name) * 1.0;
+    let made = share(&looks_made);
+    j.add("share that a machine seems to have made", made, made * 2.2);
+    let compound = share(&is_compound_value);
+    j.add(
+        "share that looks like a handle, slug or file",
+        compound,
+        compound * 0.6,
+    );
+    let code = share(&is_code_name);
+    j.add("share that looks like a name in code", code, -code);
     if n >= 2.0 && common_end(&cluster.words) {
-        odds -= 1.0;
+        j.add("a common beginning or end", 1.0, -1.0);
     }
     // The very word was the id, name or slug of something in a body.
     let known: Vec<bool> = cluster
@@ -234,7 +329,11 @@ fn judge(cluster: &Cluster<'_>, siblings: &Siblings<'_>) -> f64 {
         .collect();
     if !known.is_empty() {
         let hits = known.iter().filter(|k| **k).count() as f64 / known.len() as f64;
-        odds += hits * 2.4;
+        j.add(
+            "share that was an id, name or slug in a body",
+            hits,
+            hits * 2.4,
+        );
     }
     // What is changed or deleted under a word is one of many; what the parent lists is what stands under a word.
     if cluster
@@ -242,7 +341,7 @@ fn judge(cluster: &Cluster<'_>, siblings: &Siblings<'_>) -> f64 {
         .methods()
         .any(|m| matches!(m, Method::Put | Method::Delete | Method::Patch))
     {
-        odds += 0.5;
+        j.add("changed or deleted", 1.0, 0.5);
     }
     if let Some(item) = cluster.profile.item()
         && siblings
@@ -250,46 +349,48 @@ fn judge(cluster: &Cluster<'_>, siblings: &Siblings<'_>) -> f64 {
             .iter()
             .any(|l| likeness_of(item, l).is_some_and(|s| s >= 0.55))
     {
-        odds += 1.2;
+        j.add("the parent lists such items", 1.0, 1.2);
     }
     // Beside sure values: of their family when it looks like them, else a constant among them.
     if let Some(values) = &siblings.values {
         let likeness = cluster.likeness_to(values);
-        let family = siblings
-            .classes
-            .iter()
-            .any(|c| matches!(c, Class::Token | Class::Any | Class::Text | Class::Semver))
-            && share(&|w| looks_made(w) || is_compound_value(w)) > 0.5;
-        odds += if likeness >= ALIKE {
+        let odds = if likeness >= ALIKE {
             0.4 + likeness
         } else if likeness < -0.2 {
             -1.5
         } else {
             0.0
         };
-        odds += if family {
-            1.0
+        j.add("likeness to sure values beside them", likeness, odds);
+        let family = siblings
+            .classes
+            .iter()
+            .any(|c| matches!(c, Class::Token | Class::Any | Class::Text | Class::Semver))
+            && share(&|w| looks_made(w) || is_compound_value(w)) > 0.5;
+        if family {
+            j.add("looks like the sure values beside them", 1.0, 1.0);
         } else if siblings
             .classes
             .iter()
             .any(|c| matches!(c, Class::Integer | Class::Uuid | Class::Hex))
         {
-            -1.0
-        } else {
-            0.0
-        };
+            j.add("looks unlike the sure values beside them", 1.0, -1.0);
+        }
     }
     // A number below a word is an item of the collection that the word names.
-    odds -= cluster.before_values as f64 / n * 2.0;
-    odds -= share(&is_plural) * 0.8;
+    let above = cluster.before_values as f64 / n;
+    j.add("share with sure values right below", above, above * -2.0);
+    let plural = share(&is_plural);
+    j.add("share of nouns in the plural", plural, plural * -0.8);
     // The front of a path names collections; a value stands after a noun, best in the plural, and seldom after a value.
-    odds += match siblings.before {
-        Before::Front => -1.5,
-        Before::Plural => 0.6,
-        Before::Word => 0.0,
-        Before::Value => -1.2,
+    let (name, odds) = match siblings.before {
+        Before::Front => ("at the front of the path", -1.5),
+        Before::Plural => ("after a noun in the plural", 0.6),
+        Before::Word => ("after a word", 0.0),
+        Before::Value => ("after a value", -1.2),
     };
-    odds
+    j.add(name, 1.0, odds);
+    j
 }
 
 /// Digits among letters or changing case: made by a machine or numbered, and no version.
@@ -351,4 +452,56 @@ fn common_end(words: &[&str]) -> bool {
         })
     };
     shared(true) >= 4 || shared(false) >= 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_decided_once_and_by_the_sum_of_its_evidence() {
+        let words = [
+            "v2",
+            "me",
+            "orders",
+            "amber-1.md",
+            "birch-2.md",
+            "cedar-3.md",
+        ];
+        let profiles: BTreeMap<&str, Profile> =
+            words.iter().map(|w| (*w, Profile::default())).collect();
+        let mut identities = Seen::default();
+        identities.add("amber-1.md");
+        let verdicts = decide(
+            &profiles,
+            &Siblings {
+                values: None,
+                classes: &BTreeSet::new(),
+                listed: &[],
+                identities: &identities,
+                before: Before::Plural,
+            },
+        );
+        let mut decided: Vec<&str> = verdicts
+            .iter()
+            .flat_map(|v| v.words.iter().map(String::as_str))
+            .collect();
+        decided.sort_unstable();
+        let mut all = words.to_vec();
+        all.sort_unstable();
+        assert_eq!(decided, all);
+        for v in &verdicts {
+            match v.ground {
+                Ground::Version => assert_eq!(v.words, ["v2"]),
+                Ground::Spoken => assert_eq!(v.words, ["me"]),
+                Ground::Weighed => assert_eq!(v.values, v.judgement.odds() > 0.0, "{v:?}"),
+                Ground::Company => assert!(v.values && v.judgement.odds() <= 0.0),
+            }
+        }
+        assert!(
+            verdicts
+                .iter()
+                .any(|v| v.values && v.words.contains(&"amber-1.md".to_owned()))
+        );
+    }
 }
