@@ -7,7 +7,7 @@
 use crate::bounded::Seen;
 use crate::class::Class;
 use crate::evidence::Evidence;
-use crate::likeness::{self, Profile, members};
+use crate::likeness::{self, Profile};
 use crate::tree::{Method, Node};
 use crate::verdict::{self, Before, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,7 +64,6 @@ pub(crate) fn fold(succeeded: &Node, failed: &Node, identities: &Seen) -> Folded
         &[succeeded],
         &Surroundings {
             identities,
-            listed: Vec::new(),
             depth: 0,
             before: Before::Front,
         },
@@ -76,8 +75,6 @@ pub(crate) fn fold(succeeded: &Node, failed: &Node, identities: &Seen) -> Folded
 /// What is known about a node from above it.
 struct Surroundings<'a> {
     identities: &'a Seen,
-    /// Members of the items that the node itself lists.
-    listed: Vec<BTreeSet<u64>>,
     depth: usize,
     before: Before,
 }
@@ -142,7 +139,6 @@ fn settle(nodes: &[&Node], around: &Surroundings<'_>) -> Folded {
     let siblings = verdict::Siblings {
         values: (!below.is_empty()).then(|| Profile::of(&below, &recurrence)),
         classes: &kinds.classes,
-        listed: &around.listed,
         identities: around.identities,
         before: around.before,
     };
@@ -164,10 +160,8 @@ fn settle(nodes: &[&Node], around: &Surroundings<'_>) -> Folded {
                 .extend(children);
         }
     }
-    let listed = folded.lists();
     let mut inside = Surroundings {
         identities: around.identities,
-        listed,
         depth: around.depth + 1,
         before: Before::Value,
     };
@@ -197,34 +191,6 @@ fn is_fixed(class: Class, nodes: &[&Node], depth: usize) -> bool {
 }
 
 impl Folded {
-    /// The members of the items in each array of objects that GET answers here.
-    fn lists(&self) -> Vec<BTreeSet<u64>> {
-        let mut out = Vec::new();
-        if let Some(get) = self.methods.get(&Method::Get) {
-            for (_, response) in get.good.responses.iter() {
-                for (_, content) in response.bodies.media.iter() {
-                    let envelope = content
-                        .shape
-                        .objects
-                        .iter()
-                        .flat_map(|o| o.members.iter())
-                        .map(|(_, p)| &p.shape);
-                    for arrays in std::iter::once(&content.shape)
-                        .chain(envelope)
-                        .filter_map(|s| s.arrays.as_ref())
-                    {
-                        let mut set = BTreeSet::new();
-                        members(&arrays.items, 3, 0, &mut set);
-                        if set.len() >= 2 {
-                            out.push(set);
-                        }
-                    }
-                }
-            }
-        }
-        out
-    }
-
     /// Adds what failed to what succeeded at the same place.
     fn attach(&mut self, nodes: &[&Node]) {
         let mut inside: Vec<&Node> = Vec::new();

@@ -21,7 +21,10 @@ pub(crate) type Recurrence = BTreeMap<(u8, String), usize>;
 pub(crate) struct Profile {
     /// Per place the hashed paths of body members; empty where bodies are empty or no JSON objects.
     places: BTreeMap<Place, BTreeSet<u64>>,
+    /// Calls of the segment and of everything below it.
     pub calls: u64,
+    /// Whether a word below it recurs below its siblings.
+    pub recurs: bool,
     /// Whether a sure value (a number, a UUID) stands directly below.
     pub before_values: bool,
 }
@@ -67,6 +70,7 @@ impl Profile {
         let mut profile = Profile::default();
         for node in nodes {
             profile.add(node, &mut Vec::new(), recurrence);
+            profile.calls += node.calls();
             profile.before_values |= !node.values.is_empty();
         }
         profile
@@ -74,7 +78,6 @@ impl Profile {
 
     fn add(&mut self, node: &Node, way: &mut Vec<Option<String>>, recurrence: &Recurrence) {
         for (method, evidence) in &node.methods {
-            self.calls += evidence.calls;
             self.place(*method, way, evidence);
             // A value that recurs looks like a constant; an anchor before it lets it be compared with those that do not.
             if way.len() >= 2
@@ -92,6 +95,7 @@ impl Profile {
                 let recurs = recurrence
                     .get(&(depth, word.to_owned()))
                     .is_some_and(|n| *n >= 2);
+                self.recurs |= recurs;
                 way.push(recurs.then(|| word.to_owned()));
                 self.add(child, way, recurrence);
                 way.pop();
@@ -118,6 +122,7 @@ impl Profile {
 
     pub(crate) fn absorb(&mut self, other: &Profile) {
         self.calls += other.calls;
+        self.recurs |= other.recurs;
         for (place, members) in &other.places {
             if self.places.len() < MOST_PLACES || self.places.contains_key(place) {
                 let mine = self.places.entry(place.clone()).or_default();
@@ -129,11 +134,6 @@ impl Profile {
     /// Methods answered at the segment itself.
     pub(crate) fn methods(&self) -> impl Iterator<Item = Method> {
         self.places.keys().filter(|p| p.1.is_empty()).map(|p| p.0)
-    }
-
-    /// Members of what GET answers at the segment itself.
-    pub(crate) fn item(&self) -> Option<&BTreeSet<u64>> {
-        self.places.get(&(Method::Get, Vec::new()))
     }
 
     /// Whether everything answered here is answered there, too, as far as methods and words tell.
