@@ -323,7 +323,6 @@ impl<V> Thinned<V> {
         self.entries.iter().map(|(k, v)| (&**k, v))
     }
 
-    #[cfg(test)]
     pub(crate) fn get(&self, key: &str) -> Option<&V> {
         self.entries
             .binary_search_by(|(k, _)| (**k).cmp(key))

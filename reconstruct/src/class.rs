@@ -4,6 +4,7 @@
 //! its siblings can tell. A pure function of the text: every model of a host sees the same classes.
 
 use crate::format;
+use crate::pattern;
 use serde::{Deserialize, Serialize};
 
 /// Segments that are values whatever stands beside them. Their number is small, so a node needs no bound for them.
@@ -29,6 +30,8 @@ pub(crate) enum Class {
     Address,
     /// `1.2.3`; shorter ones may be an API's version and stay undecided.
     Semver,
+    /// A decimal fraction that is no version: `48.8566`, `-0.5`.
+    Number,
     /// Values joined by commas.
     List,
     /// Blanks, control or non-ASCII characters, or very long: text somebody typed.
@@ -80,6 +83,9 @@ impl Class {
         if is_semver(text) {
             return Some(Class::Semver);
         }
+        if is_fraction(text) && !is_version(text) {
+            return Some(Class::Number);
+        }
         let digits = bytes.iter().filter(|b| b.is_ascii_digit()).count();
         if digits > 0 && bytes.len() >= 12 && is_hex(bytes) {
             return Some(Class::Hex);
@@ -103,6 +109,15 @@ fn is_semver(text: &str) -> bool {
         && core
             .split('.')
             .all(|n| (1..=4).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Digits on both sides of a point, and perhaps a sign.
+pub(crate) fn is_fraction(text: &str) -> bool {
+    let digits = |n: &str| (1..=15).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit());
+    text.strip_prefix('-')
+        .unwrap_or(text)
+        .split_once('.')
+        .is_some_and(|(whole, part)| digits(whole) && digits(part))
 }
 
 /// A machine made it: long, mixed, changing its kind of character often.
@@ -178,10 +193,11 @@ pub(crate) fn is_data(key: &str) -> bool {
 /// Letters with the usual joints of names in code, or a version: kept longest when a bound thins a node's children.
 pub(crate) fn is_plain(text: &str) -> bool {
     is_version(text)
+        || pattern::is_plain(text)
         || (text.len() <= 40
             && text
                 .bytes()
-                .all(|b| b.is_ascii_alphabetic() || b"-_.".contains(&b)))
+                .all(|b| b.is_ascii_alphabetic() || b"-_.:".contains(&b)))
 }
 
 #[cfg(test)]
@@ -209,6 +225,8 @@ mod tests {
         check("10.0.0.1", Some(Class::Address));
         check("1.2.3", Some(Class::Semver));
         check("a,b,c", Some(Class::List));
+        check("48.8566", Some(Class::Number));
+        check("-0.5", Some(Class::Number));
         check("hello world", Some(Class::Text));
         check("größe", Some(Class::Text));
     }

@@ -4,38 +4,18 @@
 //! A pure function: the same model always folds to the same templates. What never succeeded makes no template; what failed
 //! where something else succeeded becomes one more response of it.
 
+use crate::affixes::Affixes;
 use crate::bounded::Seen;
-use crate::class::Class;
+use crate::class::{self, Class};
+use crate::endings::{self, Words, cut};
 use crate::evidence::Evidence;
 use crate::likeness::{self, Profile};
+use crate::part::{Kinds, Part};
+use crate::pattern::{is_pair, is_pattern};
 use crate::tree::{Method, Node};
 use crate::verdict::{self, Before, Verdict};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// One segment of a template.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
-    Constant(String),
-    Parameter(Kinds),
-}
-
-/// What the values of a parameter look like.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Kinds {
-    pub classes: BTreeSet<Class>,
-    /// Whether there were values without a class.
-    pub words: bool,
-}
-
-impl Kinds {
-    fn accepts(&self, class: Class) -> bool {
-        let text = self.words
-            || self.classes.contains(&Class::Any)
-            || self.classes.contains(&Class::Token)
-            || self.classes.contains(&Class::Text);
-        self.classes.contains(&class) || (text && class != Class::Text)
-    }
-}
 
 /// The operations at one place.
 pub(crate) type Methods = BTreeMap<Method, Operation>;
@@ -44,8 +24,8 @@ pub(crate) type Methods = BTreeMap<Method, Operation>;
 #[derive(Debug, Default)]
 pub(crate) struct Folded {
     pub methods: Methods,
-    pub constants: BTreeMap<String, Folded>,
-    pub parameter: Option<(Kinds, Box<Folded>)>,
+    /// What stands below, each part of another shape, sorted by [`Part::concreteness`].
+    pub children: Vec<(Part, Folded)>,
     /// Why each word here became a constant or a value: all that an explanation of a template needs. What is a value by
     /// its looks alone is in [`Kinds::classes`].
     pub verdicts: Vec<Verdict>,
@@ -60,16 +40,34 @@ pub(crate) struct Operation {
 
 /// Folds the trees.
 pub(crate) fn fold(succeeded: &Node, failed: &Node, identities: &Seen) -> Folded {
+    let doubled = doubled(succeeded);
     let mut root = settle(
-        &[succeeded],
+        &std::iter::once(succeeded)
+            .chain(doubled)
+            .collect::<Vec<_>>(),
         &Surroundings {
             identities,
             depth: 0,
             before: Before::Front,
+            blank_front: doubled.is_some(),
         },
     );
-    root.attach(&[failed]);
+    let failed_doubled = failed.words.get("").filter(|_| root.constant("").is_none());
+    root.attach(
+        &[failed]
+            .into_iter()
+            .chain(failed_doubled)
+            .collect::<Vec<_>>(),
+    );
     root
+}
+
+/// What was called with an empty first segment (`//v1/users`), if the host takes it for the same as without: when some of
+/// it is called both ways. Where nobody calls it without, the empty segment is part of the path.
+fn doubled(root: &Node) -> Option<&Node> {
+    root.words
+        .get("")
+        .filter(|node| node.words.iter().any(|(w, _)| root.words.get(w).is_some()))
 }
 
 /// What is known about a node from above it.
@@ -77,6 +75,8 @@ struct Surroundings<'a> {
     identities: &'a Seen,
     depth: usize,
     before: Before,
+    /// Whether an empty segment means nothing here.
+    blank_front: bool,
 }
 
 fn settle(nodes: &[&Node], around: &Surroundings<'_>) -> Folded {
@@ -91,89 +91,277 @@ fn settle(nodes: &[&Node], around: &Surroundings<'_>) -> Folded {
                 .merge(evidence.unbound());
         }
     }
-    let mut words: BTreeMap<&str, Vec<&Node>> = BTreeMap::new();
-    let mut below: Vec<&Node> = Vec::new();
-    let mut kinds = Kinds::default();
+    let (groups, verdicts) = groups(nodes, around);
+    folded.verdicts = verdicts;
+    let mut inside = Surroundings {
+        identities: around.identities,
+        depth: around.depth + 1,
+        before: Before::Value,
+        blank_front: false,
+    };
+    for (part, nodes) in groups {
+        inside.before = match &part {
+            Part::Constant(word) => Before::after(word, around.before),
+            Part::Parameter(_) | Part::Mixed(_) => Before::Value,
+        };
+        folded.children.push((part, settle(&nodes, &inside)));
+    }
+    folded
+}
+
+/// The parts of a template that stand below some nodes, each with the nodes of its instances, the more concrete first.
+fn groups<'a>(
+    nodes: &[&'a Node],
+    around: &Surroundings<'_>,
+) -> (Vec<(Part, Vec<&'a Node>)>, Vec<Verdict>) {
+    let mut words = Words::new();
+    let mut groups = Groups::default();
+    let mut values = Values::default();
     for node in nodes {
         for (word, child) in node.words.iter() {
-            words.entry(word).or_default().push(child);
+            if !(word.is_empty() && around.blank_front) {
+                words.entry(word.to_owned()).or_default().push(child);
+            }
         }
         if let Some(rest) = node.words.rest() {
-            below.push(rest);
-            kinds.classes.insert(Class::Any);
+            values.add(Class::Any, [rest]);
         }
     }
-    let mut constants: BTreeMap<String, Vec<&Node>> = BTreeMap::new();
     let classes: BTreeSet<Class> = nodes
         .iter()
         .flat_map(|n| n.values.keys().copied())
         .collect();
     for class in classes {
-        let values: Vec<_> = nodes.iter().filter_map(|n| n.values.get(&class)).collect();
-        let first = values.first().and_then(|v| v.distinct.only());
+        let found: Vec<_> = nodes.iter().filter_map(|n| n.values.get(&class)).collect();
+        let first = found.first().and_then(|v| v.distinct.only());
         let fixed = first.filter(|f| {
-            values.iter().all(|v| v.distinct.only() == Some(f))
+            found.iter().all(|v| v.distinct.only() == Some(f))
                 && is_fixed(
                     class,
-                    &values.iter().map(|v| &v.node).collect::<Vec<_>>(),
+                    &found.iter().map(|v| &v.node).collect::<Vec<_>>(),
                     around.depth,
                 )
         });
+        let nodes = found.iter().map(|v| &v.node);
         match fixed {
-            Some(number) => constants
-                .entry(number.to_owned())
-                .or_default()
-                .extend(values.iter().map(|v| &v.node)),
-            None => {
-                kinds.classes.insert(class);
-                below.extend(values.iter().map(|v| &v.node));
-            }
+            Some(number) => groups.add(Part::Constant(number.to_owned()), nodes),
+            None => values.add(class, nodes),
         }
     }
-    let recurrence =
-        likeness::recurrence(words.values().map(Vec::as_slice).chain([below.as_slice()]));
-    let profiles: BTreeMap<&str, Profile> = words
+    if values.kinds.classes.contains(&Class::Number) {
+        // `2.5` may be a version; beside `48.8566` it is a number.
+        words.retain(|word, nodes| {
+            let number = class::is_fraction(word);
+            if number {
+                values.add(Class::Number, nodes.drain(..));
+            }
+            !number
+        });
+    }
+    // Two numbers are a point where it always is two; beside other counts they are a list.
+    if [Class::List, Class::Integer, Class::Number]
         .iter()
-        .map(|(w, nodes)| (*w, Profile::of(nodes, &recurrence)))
+        .any(|c| values.kinds.classes.contains(c))
+    {
+        words.retain(|word, nodes| {
+            let pair = is_pair(word);
+            if pair {
+                values.add(Class::List, nodes.drain(..));
+            }
+            !pair
+        });
+    }
+    let recurrence = likeness::recurrence(
+        words
+            .values()
+            .map(Vec::as_slice)
+            .chain([values.nodes.as_slice()]),
+    );
+    let words = endings::merge(words, &recurrence, |profiles| {
+        open_endings(profiles, around.identities)
+    });
+    // What surely is a value, whatever text stands around it.
+    let mut sure = values.nodes.clone();
+    let mut sure_classes = values.kinds.classes.clone();
+    let mut candidates = Words::new();
+    for (word, nodes) in words {
+        if is_pattern(&word) && word.starts_with(|c: char| !c.is_ascii_alphabetic()) {
+            let part = Part::of_pattern(&word);
+            sure_classes.extend(part.parameters().flat_map(|k| &k.classes));
+            sure.extend(&nodes);
+            groups.add(part, nodes);
+        } else {
+            candidates.insert(word, nodes);
+        }
+    }
+    let looks = looks(&candidates);
+    let profiles: BTreeMap<&str, Profile> = looks
+        .iter()
+        .filter_map(|(looks, word)| {
+            let mut profile = Profile::of(candidates.get(*word)?, &recurrence);
+            // A value right after a word is an item of what the word names, whatever joins them.
+            profile.before_values |= is_pattern(word);
+            Some((*looks, profile))
+        })
         .collect();
     let siblings = verdict::Siblings {
-        values: (!below.is_empty()).then(|| Profile::of(&below, &recurrence)),
-        classes: &kinds.classes,
+        values: (!sure.is_empty()).then(|| Profile::of(&sure, &recurrence)),
+        classes: &sure_classes,
         identities: around.identities,
         before: around.before,
     };
-    folded.verdicts = verdict::decide(&profiles, &siblings);
-    let chosen: BTreeSet<&str> = folded
-        .verdicts
+    let mut verdicts = verdict::decide(&profiles, &siblings);
+    for verdict in &mut verdicts {
+        for word in &mut verdict.words {
+            if let Some(whole) = looks.get(word.as_str()) {
+                *word = (*whole).to_owned();
+            }
+        }
+        let followers = candidates.keys().filter(|w| {
+            leader(w, &candidates).is_some_and(|l| verdict.words.iter().any(|v| v == l))
+        });
+        let followers: Vec<String> = followers.cloned().collect();
+        verdict.words.extend(followers);
+    }
+    let chosen: BTreeSet<&str> = verdicts
         .iter()
         .filter(|v| v.values)
         .flat_map(|v| v.words.iter().map(String::as_str))
         .collect();
-    for (word, children) in words {
-        if chosen.contains(word) {
-            kinds.words = true;
-            below.extend(children);
+    let affixes = Affixes::of(&chosen, values.nodes.is_empty());
+    // First what has text around it, so that the values that fit there are known.
+    let mut whole: Vec<(String, Vec<&Node>)> = Vec::new();
+    for (word, nodes) in candidates {
+        if !chosen.contains(word.as_str()) {
+            groups.add(constant(&word), nodes);
+        } else if let Some(part) = affixes.part(&word) {
+            groups.add(part, nodes);
         } else {
-            constants
-                .entry(word.to_owned())
-                .or_default()
-                .extend(children);
+            whole.push((word, nodes));
         }
     }
-    let mut inside = Surroundings {
-        identities: around.identities,
-        depth: around.depth + 1,
-        before: Before::Value,
+    for (word, nodes) in whole {
+        match groups.mixed(&word) {
+            // The more concrete template takes it, as in every router.
+            Some((part, all)) => {
+                part.take_words();
+                all.extend(nodes);
+            }
+            None => {
+                values.kinds.words = true;
+                values.nodes.extend(nodes);
+            }
+        }
+    }
+    if !values.nodes.is_empty() {
+        groups.add(Part::Parameter(values.kinds), values.nodes);
+    }
+    (groups.sorted(), verdicts)
+}
+
+/// Values that are whole segments.
+#[derive(Default)]
+struct Values<'a> {
+    kinds: Kinds,
+    nodes: Vec<&'a Node>,
+}
+
+impl<'a> Values<'a> {
+    fn add(&mut self, class: Class, nodes: impl IntoIterator<Item = &'a Node>) {
+        self.kinds.classes.insert(class);
+        self.nodes.extend(nodes);
+    }
+}
+
+/// Endings that are no format are judged like words of their own segment, and more strictly: names of procedures
+/// (`album.get`) are by far the commonest words with a point in them.
+const OPEN_ENDING: f32 = 1.5;
+
+fn open_endings(profiles: &BTreeMap<&str, Profile>, identities: &Seen) -> BTreeSet<String> {
+    let siblings = verdict::Siblings {
+        values: None,
+        classes: &BTreeSet::new(),
+        identities,
+        before: Before::Word,
     };
-    for (word, children) in constants {
-        inside.before = Before::after(&word, around.before);
-        folded.constants.insert(word, settle(&children, &inside));
+    verdict::decide(profiles, &siblings)
+        .into_iter()
+        .filter(|v| v.values && v.judgement.odds() >= OPEN_ENDING)
+        .flat_map(|v| v.words)
+        .collect()
+}
+
+/// What each word is judged by, and the word: the stem alone where all words have the same ending, or a verb.
+fn looks<'w>(words: &'w Words<'_>) -> BTreeMap<&'w str, &'w str> {
+    let endings: BTreeSet<&str> = words
+        .keys()
+        .filter_map(|w| cut(w))
+        .filter(|c| c.joint == '.')
+        .map(|c| c.ending)
+        .collect();
+    let mut out: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
+    for word in words.keys().filter(|w| leader(w, words).is_none()) {
+        let stem = cut(word)
+            .filter(|c| is_pattern(c.ending) || c.joint == ':' || endings.len() == 1)
+            .map_or(word.as_str(), |c| c.stem);
+        out.entry(stem).or_default().push((stem, word));
     }
-    if !below.is_empty() {
-        inside.before = Before::Value;
-        folded.parameter = Some((kinds, Box::new(settle(&below, &inside))));
+    out.into_values()
+        .flat_map(|alike| {
+            let alone = alike.len() == 1;
+            alike
+                .into_iter()
+                .map(move |(stem, word)| (if alone { stem } else { word }, word))
+        })
+        .collect()
+}
+
+/// The word without its format or verb, when it stands beside it: what it is, the other is, too.
+fn leader<'w>(word: &'w str, words: &Words<'_>) -> Option<&'w str> {
+    let cut = cut(word)?;
+    ((cut.is_format() || cut.joint == ':') && words.contains_key(cut.stem)).then_some(cut.stem)
+}
+
+/// The part of a word or a pattern whose stem never varies.
+fn constant(word: &str) -> Part {
+    if is_pattern(word) {
+        Part::of_pattern(word)
+    } else {
+        Part::Constant(word.to_owned())
     }
-    folded
+}
+
+/// Parts by their shape, with the nodes of their instances.
+#[derive(Default)]
+struct Groups<'a>(BTreeMap<String, (Part, Vec<&'a Node>)>);
+
+impl<'a> Groups<'a> {
+    fn add(&mut self, part: Part, nodes: impl IntoIterator<Item = &'a Node>) {
+        match self.0.entry(part.shape()) {
+            Entry::Occupied(mut found) => {
+                let (mine, all) = found.get_mut();
+                mine.merge(part);
+                all.extend(nodes);
+            }
+            Entry::Vacant(free) => {
+                free.insert((part, nodes.into_iter().collect()));
+            }
+        }
+    }
+
+    /// The most concrete part with text and parameters that a word is an instance of.
+    fn mixed(&mut self, word: &str) -> Option<&mut (Part, Vec<&'a Node>)> {
+        self.0
+            .values_mut()
+            .filter(|(part, _)| matches!(part, Part::Mixed(_)) && part.fits(word))
+            .min_by_key(|(part, _)| part.concreteness())
+    }
+
+    fn sorted(self) -> Vec<(Part, Vec<&'a Node>)> {
+        let mut out: Vec<_> = self.0.into_values().collect();
+        out.sort_by_cached_key(|(part, _)| part.concreteness());
+        out
+    }
 }
 
 /// A number that never varies at the front of a path, before several different words, is part of the API's address
@@ -193,8 +381,7 @@ fn is_fixed(class: Class, nodes: &[&Node], depth: usize) -> bool {
 impl Folded {
     /// Adds what failed to what succeeded at the same place.
     fn attach(&mut self, nodes: &[&Node]) {
-        let mut inside: Vec<&Node> = Vec::new();
-        let mut constants: BTreeMap<&str, Vec<&Node>> = BTreeMap::new();
+        let mut below: BTreeMap<usize, Vec<&Node>> = BTreeMap::new();
         for node in nodes {
             for (method, evidence) in &node.methods {
                 if let Some(operation) = self.methods.get_mut(method) {
@@ -205,46 +392,58 @@ impl Folded {
                 }
             }
             for (word, child) in node.words.iter() {
-                if self.constants.contains_key(word) {
-                    constants.entry(word).or_default().push(child);
-                } else if self
-                    .parameter
-                    .as_ref()
-                    .is_some_and(|(kinds, _)| kinds.words || kinds.classes.contains(&Class::Any))
-                {
-                    inside.push(child);
+                if let Some(at) = self.child(word) {
+                    below.entry(at).or_default().push(child);
                 }
             }
             for (class, values) in &node.values {
-                let fixed = values
-                    .distinct
-                    .only()
-                    .filter(|only| self.constants.contains_key(*only));
-                if let Some(only) = fixed {
-                    constants.entry(only).or_default().push(&values.node);
-                } else if self
-                    .parameter
-                    .as_ref()
-                    .is_some_and(|(kinds, _)| kinds.accepts(*class))
-                {
-                    inside.push(&values.node);
+                let fixed = values.distinct.only().and_then(|only| self.constant(only));
+                if let Some(at) = fixed.or_else(|| self.parameter(|k| k.accepts(*class))) {
+                    below.entry(at).or_default().push(&values.node);
                 }
             }
-            if let (Some(rest), Some(_)) = (node.words.rest(), &self.parameter) {
-                inside.push(rest);
+            if let (Some(rest), Some(at)) = (node.words.rest(), self.parameter(|_| true)) {
+                below.entry(at).or_default().push(rest);
             }
         }
-        for (word, nodes) in constants {
-            if let Some(child) = self.constants.get_mut(word) {
+        for (at, nodes) in below {
+            if let Some((_, child)) = self.children.get_mut(at) {
                 child.attach(&nodes);
             }
         }
-        if let (Some((_, child)), false) = (&mut self.parameter, inside.is_empty()) {
-            child.attach(&inside);
+    }
+
+    /// The child that a word or a pattern is an instance of.
+    fn child(&self, word: &str) -> Option<usize> {
+        let mixed = || {
+            let first = self
+                .children
+                .partition_point(|(p, _)| p.constant().is_some());
+            let fits = |(part, _): &(Part, Folded)| part.fits(word);
+            Some(first + self.children.get(first..)?.iter().position(fits)?)
+        };
+        self.constant(word).or_else(mixed)
+    }
+
+    fn constant(&self, word: &str) -> Option<usize> {
+        let constants = self
+            .children
+            .partition_point(|(p, _)| p.constant().is_some());
+        self.children
+            .get(..constants)?
+            .binary_search_by(|(p, _)| p.constant().unwrap_or("").cmp(word))
+            .ok()
+    }
+
+    /// The child that is one parameter, when its values pass a test.
+    fn parameter(&self, test: impl Fn(&Kinds) -> bool) -> Option<usize> {
+        match self.children.last() {
+            Some((Part::Parameter(kinds), _)) if test(kinds) => Some(self.children.len() - 1),
+            _ => None,
         }
     }
 
-    /// Calls `visit` for every place with operations, parameters before constants, in a stable order.
+    /// Calls `visit` for every place with operations, the more concrete ones first.
     pub(crate) fn walk<'a>(
         &'a self,
         path: &mut Vec<Part>,
@@ -253,13 +452,8 @@ impl Folded {
         if !self.methods.is_empty() {
             visit(path, &self.methods);
         }
-        for (word, child) in &self.constants {
-            path.push(Part::Constant(word.clone()));
-            child.walk(path, visit);
-            path.pop();
-        }
-        if let Some((kinds, child)) = &self.parameter {
-            path.push(Part::Parameter(kinds.clone()));
+        for (part, child) in &self.children {
+            path.push(part.clone());
             child.walk(path, visit);
             path.pop();
         }
@@ -267,12 +461,7 @@ impl Folded {
 
     /// How many operations there are.
     pub(crate) fn operations(&self) -> usize {
-        self.methods.len()
-            + self
-                .constants
-                .values()
-                .map(Folded::operations)
-                .sum::<usize>()
-            + self.parameter.as_ref().map_or(0, |(_, f)| f.operations())
+        let below = self.children.iter().map(|(_, child)| child.operations());
+        self.methods.len() + below.sum::<usize>()
     }
 }

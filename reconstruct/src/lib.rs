@@ -12,11 +12,13 @@
 
 #![forbid(unsafe_code)]
 
+mod affixes;
 mod body;
 mod bounded;
 mod class;
 mod cluster;
 mod document;
+mod endings;
 mod evidence;
 mod fold;
 mod format;
@@ -32,6 +34,8 @@ mod model;
 mod noise;
 mod observation;
 mod parameter;
+mod part;
+mod pattern;
 mod shape;
 mod strings;
 mod tree;

@@ -8,6 +8,7 @@ use crate::bounded::{Bound, Distinct, Entry, Seen, Thinned};
 use crate::class::Class;
 use crate::evidence::Evidence;
 use crate::observation::Observation;
+use crate::pattern;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -54,7 +55,7 @@ impl Method {
 /// One segment of an observed path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Segment<'a> {
-    /// May be a constant.
+    /// May be a constant; or the pattern of a segment that holds a value, see [`crate::pattern`].
     Word(Cow<'a, str>),
     /// Surely a value.
     Value(Class, Cow<'a, str>),
@@ -63,9 +64,13 @@ pub(crate) enum Segment<'a> {
 /// Longer paths end in one value that stands for all the rest.
 pub(crate) const DEEPEST: usize = 12;
 
-/// The segments of a raw path. Empty ones are left out: servers treat `//` and a trailing slash as they like.
+/// The segments of a raw path. Empty ones are left out: servers treat `//` and a trailing slash as they like. Only at the
+/// front one is kept, until it is known whether the path is called without it, too.
 pub(crate) fn segments(path: &str) -> Vec<Segment<'_>> {
     let mut out = Vec::new();
+    if path.starts_with("//") && path.contains(|c| c != '/') {
+        out.push(Segment::Word(Cow::Borrowed("")));
+    }
     let mut rest = path;
     while let Some(from) = rest.find(|c| c != '/') {
         let tail = rest.get(from..).unwrap_or("");
@@ -75,9 +80,10 @@ pub(crate) fn segments(path: &str) -> Vec<Segment<'_>> {
         }
         let end = tail.find('/').unwrap_or(tail.len());
         let text = decode(tail.get(..end).unwrap_or(""), false);
-        out.push(match Class::of(&text) {
-            Some(class) => Segment::Value(class, text),
-            None => Segment::Word(text),
+        out.push(match (pattern::of(&text), Class::of(&text)) {
+            (Some(pattern), _) => Segment::Word(Cow::Owned(pattern)),
+            (None, Some(class)) => Segment::Value(class, text),
+            (None, None) => Segment::Word(text),
         });
         rest = tail.get(end..).unwrap_or("");
     }
@@ -356,13 +362,15 @@ mod tests {
     fn paths_become_segments() {
         check("/", "");
         check("/users/42/", "users/<Integer>");
-        check("//a///b", "a/b");
+        check("//a///b", "/a/b");
+        check("//", "");
         check("/caf%C3%A9/x%2Fy/%00", "<Text>/<Text>/<Text>");
         check("/a/b/c/d/e/f/g/h/i/j/k/l", "a/b/c/d/e/f/g/h/i/j/k/l");
         check(
             "/a/b/c/d/e/f/g/h/i/j/k/l/m/n/",
             "a/b/c/d/e/f/g/h/i/j/k/<Text>",
         );
+        check("/models/42.json/7:cancel", "models/{i}.json/{i}:cancel");
         check("no/slash", "no/slash");
     }
 }

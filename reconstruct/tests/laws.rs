@@ -209,29 +209,64 @@ fn wording(document: &Document) -> Vec<String> {
     out
 }
 
+fn segments(path: &str) -> Vec<&str> {
+    path.split('/').filter(|s| !s.is_empty()).collect()
+}
+
+/// Whether a path is an instance of a template, whose segments may hold several parameters.
+fn is_instance(template: &str, path: &str) -> bool {
+    fn fits(template: &str, segment: &str) -> bool {
+        match template.find(['{', '}']) {
+            None => template == segment,
+            Some(open) => {
+                let (text, rest) = template.split_at(open);
+                let rest = rest.split_once('}').unwrap().1;
+                segment.strip_prefix(text).is_some_and(|value| {
+                    let ends = value.char_indices().skip(1).map(|(at, _)| at);
+                    ends.chain([value.len()])
+                        .any(|at| at > 0 && fits(rest, &value[at..]))
+                })
+            }
+        }
+    }
+    let (theirs, mine) = (segments(template), segments(path));
+    theirs.len() == mine.len() && theirs.iter().zip(&mine).all(|(t, m)| fits(t, m))
+}
+
+/// Segments that are constants, before those with some text, before those that are one parameter.
+fn concreteness(template: &str) -> (Vec<u8>, std::cmp::Reverse<usize>) {
+    let rank = |s: &&str| match (
+        s.contains('{'),
+        s.starts_with('{') && s.find('}') == Some(s.len() - 1),
+    ) {
+        (false, _) => 0,
+        (_, false) => 1,
+        _ => 2,
+    };
+    let text = template
+        .split('{')
+        .map(|s| s.rsplit('}').next().unwrap().len())
+        .sum();
+    (
+        segments(template).iter().map(rank).collect(),
+        std::cmp::Reverse(text),
+    )
+}
+
 /// Why the document does not describe this exchange.
 fn unsound(root: &Value, e: &Exchange) -> Option<String> {
     if !["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"].contains(&e.method.as_str()) {
         return None;
     }
-    let mine: Vec<&str> = e.path.split('/').filter(|s| !s.is_empty()).collect();
-    let fits = |template: &str| {
-        let theirs: Vec<&str> = template.split('/').filter(|s| !s.is_empty()).collect();
-        let constants = theirs
-            .iter()
-            .zip(&mine)
-            .all(|(t, m)| t.starts_with('{') || t == m);
-        (theirs.len() == mine.len() && constants)
-            .then(|| theirs.iter().filter(|t| t.starts_with('{')).count())
-    };
     let method = e.method.to_ascii_lowercase();
     let paths = root["paths"].as_object()?;
     // The most concrete template decides (OpenAPI 3.1, Paths Object).
     let best = paths
         .iter()
-        .filter_map(|(t, item)| fits(t).map(|n| (n, item)))
-        .min_by_key(|m| m.0);
-    let Some(operation) = best.and_then(|(_, item)| item.get(&method)) else {
+        .filter(|(template, _)| is_instance(template, &e.path))
+        .min_by_key(|(template, _)| concreteness(template))
+        .map(|(_, item)| item);
+    let Some(operation) = best.and_then(|item| item.get(&method)) else {
         return Some("no operation".into());
     };
     let Some(response) = operation["responses"].get(e.status.to_string()) else {

@@ -3,7 +3,7 @@
 //! In: words of paths. Out: parameter names, templates, component names.
 
 use crate::class;
-use crate::fold::Part;
+use crate::part::{Fragment, Part};
 
 /// The words of an identifier or a path segment: `order_items`, `orderItems`, `order-items` → `order`, `items`.
 pub(crate) fn words(text: &str) -> Vec<String> {
@@ -116,45 +116,86 @@ pub(crate) fn parameters(path: &[Part]) -> Vec<String> {
     for part in path {
         match part {
             Part::Constant(word) => before = word,
-            Part::Parameter(_) => {
-                let mut stem = if is_prefix(before) {
-                    Vec::new()
-                } else {
-                    singular_words(before)
-                };
-                if stem.last().is_some_and(|w| w == "id") {
-                    stem.pop();
+            Part::Parameter(_) => out.push(unique(identifier(before), &out)),
+            Part::Mixed(pieces) => {
+                let mut text = "";
+                for piece in pieces {
+                    match piece {
+                        Fragment::Text(t) => text = t,
+                        Fragment::Parameter(_) => {
+                            let name = inside(text).unwrap_or_else(|| identifier(before));
+                            out.push(unique(name, &out));
+                        }
+                    }
                 }
-                stem.push("id".into());
-                let mut name = camel(&stem);
-                if name.starts_with(|c: char| c.is_ascii_digit()) {
-                    name.insert(0, 'n');
-                }
-                let mut unique = name.clone();
-                let mut n = 2;
-                while out.contains(&unique) {
-                    unique = format!("{name}{n}");
-                    n += 1;
-                }
-                out.push(unique);
             }
         }
     }
     out
 }
 
+/// The name of what picks one of the things that a constant names: `orderId`.
+fn identifier(before: &str) -> String {
+    let mut stem = if is_prefix(before) {
+        Vec::new()
+    } else {
+        singular_words(before)
+    };
+    if stem.last().is_some_and(|w| w == "id") {
+        stem.pop();
+    }
+    stem.push("id".into());
+    let mut name = camel(&stem);
+    if name.starts_with(|c: char| c.is_ascii_digit()) {
+        name.insert(0, 'n');
+    }
+    name
+}
+
+/// The name of a parameter after text in the same segment: a format after a point, else after the last word of the text.
+fn inside(text: &str) -> Option<String> {
+    if text.ends_with('.') {
+        return Some("format".into());
+    }
+    let last = words(text).pop()?;
+    Some(if last.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("n{last}")
+    } else {
+        last
+    })
+}
+
+fn unique(name: String, taken: &[String]) -> String {
+    let mut unique = name.clone();
+    let mut n = 2;
+    while taken.contains(&unique) {
+        unique = format!("{name}{n}");
+        n += 1;
+    }
+    unique
+}
+
 /// The path template as OpenAPI writes it.
 pub(crate) fn template(path: &[Part], parameters: &[String]) -> String {
     let mut names = parameters.iter();
     let mut out = String::new();
+    let parameter = |out: &mut String, names: &mut std::slice::Iter<'_, String>| {
+        out.push('{');
+        out.push_str(names.next().map_or("id", |n| n));
+        out.push('}');
+    };
     for part in path {
         out.push('/');
         match part {
             Part::Constant(word) => out.push_str(word),
-            Part::Parameter(_) => {
-                out.push('{');
-                out.push_str(names.next().map_or("id", |n| n));
-                out.push('}');
+            Part::Parameter(_) => parameter(&mut out, &mut names),
+            Part::Mixed(pieces) => {
+                for piece in pieces {
+                    match piece {
+                        Fragment::Text(text) => out.push_str(text),
+                        Fragment::Parameter(_) => parameter(&mut out, &mut names),
+                    }
+                }
             }
         }
     }
@@ -185,7 +226,7 @@ pub(crate) fn nested(member: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fold::Kinds;
+    use crate::part::Kinds;
 
     fn path(text: &str) -> Vec<Part> {
         text.split('/')
@@ -193,6 +234,8 @@ mod tests {
             .map(|s| {
                 if s == "{}" {
                     Part::Parameter(Kinds::default())
+                } else if s.contains('{') {
+                    Part::of_pattern(s)
                 } else {
                     Part::Constant(s.into())
                 }
@@ -215,6 +258,10 @@ mod tests {
         );
         check("/repos/{}/{}", "/repos/{repoId}/{repoId2}");
         check("/v1/{}", "/v1/{id}");
+        check("/models/{i}.json", "/models/{modelId}.json");
+        check("/models/{i}.{w}", "/models/{modelId}.{format}");
+        check("/lists.{w}", "/lists.{format}");
+        check("/users/@{w}", "/users/@{userId}");
         check("/categories/{}", "/categories/{categoryId}");
         check("/", "/");
     }

@@ -9,8 +9,8 @@ use super::schema::Dialect;
 use super::security::Keys;
 use crate::class::{self, Class};
 use crate::evidence::Evidence;
-use crate::fold::{Kinds, Part};
 use crate::parameter::{Parameter, Reading, Separator};
+use crate::part::{Kinds, Part};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -57,10 +57,7 @@ pub(crate) fn list(
     keys: &Keys<'_>,
 ) -> Vec<Value> {
     let mut out = Vec::new();
-    let kinds = path.iter().filter_map(|p| match p {
-        Part::Parameter(kinds) => Some(kinds),
-        Part::Constant(_) => None,
-    });
+    let kinds = path.iter().flat_map(Part::parameters);
     for (name, kinds) in path_names.iter().zip(kinds) {
         out.push(
             json!({"name": name, "in": "path", "required": true, "schema": path_schema(kinds)}),
@@ -369,6 +366,7 @@ fn path_schema(kinds: &Kinds) -> Value {
     };
     match only {
         Some(Class::Integer) => json!({"type": "integer", "format": "int64"}),
+        Some(Class::Number) => json!({"type": "number"}),
         Some(Class::Uuid) => json!({"type": "string", "format": "uuid"}),
         Some(Class::Date) => json!({"type": "string", "format": "date"}),
         Some(Class::DateTime) => json!({"type": "string", "format": "date-time"}),

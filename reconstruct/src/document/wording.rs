@@ -4,7 +4,7 @@
 //! segment: a value is one, a plural is many, a verb is an action.
 
 use super::names::{capital, is_prefix, pascal, singular, words};
-use crate::fold::Part;
+use crate::part::{Fragment, Meaning, Part};
 use crate::tree::Method;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -124,19 +124,23 @@ fn phrase(method: Method, path: &[Part], parameters: &[String]) -> Phrase {
     let mut by = Vec::new();
     let mut names = parameters.iter();
     let mut fresh = false;
-    for part in path {
-        match part {
-            Part::Constant(word) => {
+    let mut ends_in_value = false;
+    for meaning in path.iter().flat_map(Part::meanings) {
+        match meaning {
+            Meaning::Name(word) => {
+                ends_in_value = false;
                 fresh = !is_prefix(word);
                 if fresh {
-                    let words = words(word);
                     nouns.push(Noun {
-                        words,
+                        words: words(word),
                         picked: false,
                     });
                 }
             }
-            Part::Parameter(_) => {
+            Meaning::Format => {
+                names.next();
+            }
+            Meaning::Value => {
                 let name = names.next().map_or("id", |n| n);
                 match nouns.last_mut().filter(|_| fresh) {
                     Some(noun) => {
@@ -147,12 +151,12 @@ fn phrase(method: Method, path: &[Part], parameters: &[String]) -> Phrase {
                     }
                     None => by.push(name.to_owned()),
                 }
+                ends_in_value = true;
                 fresh = false;
             }
         }
     }
     nouns.retain(|n| !n.words.is_empty());
-    let ends_in_value = matches!(path.last(), Some(Part::Parameter(_)));
     if !ends_in_value && let Some(last) = nouns.last() {
         let (first, end) = (last.words.first(), last.words.last());
         let leads = first.is_some_and(|w| is_action(method, w));
@@ -241,13 +245,19 @@ fn short_id(method: Method, path: &[Part], parameters: &[String]) -> String {
 /// `getApiV1UsersByUserId`: every word of the path, so that ids of different paths differ.
 fn long_id(method: Method, path: &[Part], parameters: &[String]) -> String {
     let mut names = parameters.iter();
+    let mut by = || format!("By{}", pascal(&words(names.next().map_or("id", |n| n))));
     let mut out = method.as_str().to_owned();
     for part in path {
         match part {
             Part::Constant(word) => out.push_str(&pascal(&words(word))),
-            Part::Parameter(_) => {
-                out.push_str("By");
-                out.push_str(&pascal(&words(names.next().map_or("id", |n| n))));
+            Part::Parameter(_) => out.push_str(&by()),
+            Part::Mixed(pieces) => {
+                for piece in pieces {
+                    match piece {
+                        Fragment::Text(text) => out.push_str(&pascal(&words(text))),
+                        Fragment::Parameter(_) => out.push_str(&by()),
+                    }
+                }
             }
         }
     }
@@ -289,10 +299,7 @@ pub(crate) fn operation_ids<'a>(
 
 /// The first constant that names something, as a title.
 pub(crate) fn tag(path: &[Part]) -> String {
-    let mut constants = path.iter().filter_map(|p| match p {
-        Part::Constant(word) => Some(word.as_str()),
-        Part::Parameter(_) => None,
-    });
+    let mut constants = path.iter().filter_map(Part::constant);
     let first = constants
         .clone()
         .find(|w| !is_prefix(w))
@@ -396,7 +403,7 @@ pub(crate) fn summary(method: Method, path: &[Part], parameters: &[String]) -> S
 mod tests {
     use super::super::names;
     use super::*;
-    use crate::fold::Kinds;
+    use crate::part::Kinds;
 
     fn path(text: &str) -> Vec<Part> {
         text.split('/')

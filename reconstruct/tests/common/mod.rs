@@ -344,6 +344,24 @@ fn value(d: &mut Draw, depth: u64) -> Value {
     }
 }
 
+/// A value with text around it.
+fn affixed(d: &mut Draw) -> String {
+    let value = match d.below(4) {
+        0 => d.below(1000).to_string(),
+        1 => d.uuid(),
+        2 => d.of(&WORDS).to_owned(),
+        _ => format!("2026-01-{:02}", 1 + d.below(28)),
+    };
+    match d.below(6) {
+        0 => format!("{value}.{}", d.of(&["json", "xml", "tar.gz"])),
+        1 => format!("{value}:{}", d.of(&["cancel", "7"])),
+        2 => format!("{}{value}", d.of(&["@", "$", "~"])),
+        3 => format!("{}.{value}", d.of(&["lists", "names"])),
+        4 => format!("{value},{value}"),
+        _ => format!("{value};colour={}", d.of(&WORDS)),
+    }
+}
+
 /// Traffic of no API in particular.
 pub fn wild(n: usize, seed: u64) -> Vec<Exchange> {
     let mut d = Draw(seed);
@@ -354,6 +372,7 @@ pub fn wild(n: usize, seed: u64) -> Vec<Exchange> {
                 let segment = match d.below(8) {
                     0 => d.below(1_000_000).to_string(),
                     1 => d.uuid(),
+                    2 if d.below(3) == 0 => affixed(&mut d),
                     2 => format!("w{}", d.below(40)),
                     3 => d.of(&["caf%C3%A9", "a%2Fb", "%00", "a,b", "{x}", "a:b", "~u"]).to_owned(),
                     _ => d.of(&WORDS).to_owned(),
