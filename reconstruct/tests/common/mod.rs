@@ -1,6 +1,8 @@
 //! Exchanges that own what observations borrow, and the bookshop they are made of.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
+pub mod storefront;
+
 use serde_json::{Value, json};
 use silhouette_reconstruct::{Body, Message, Model, Observation, Outcome};
 
@@ -17,6 +19,7 @@ pub struct Exchange {
     pub response_headers: Vec<(String, Vec<u8>)>,
     pub response: Vec<u8>,
     pub complete: bool,
+    pub certificate: bool,
 }
 
 impl Exchange {
@@ -32,6 +35,7 @@ impl Exchange {
             response_headers: Vec::new(),
             response: Vec::new(),
             complete: true,
+            certificate: false,
         }
     }
 
@@ -97,7 +101,7 @@ impl Exchange {
                 headers: &rs,
                 body: body(&self.response),
             },
-            client_certificate: false,
+            client_certificate: self.certificate,
         })
     }
 }
