@@ -251,13 +251,13 @@ fn urlencoded(shape: &mut Shape, bytes: &[u8], complete: bool, scale: Scale) -> 
         return json::Read::Malformed;
     };
     let objects = shape.objects.get_or_insert_default();
-    let number = objects.open(complete);
+    let mut open = objects.open(complete, 0, scale);
     let mut rest = text.trim_end_matches(['\r', '\n']);
     if !complete {
         rest = rest.rsplit_once('&').map_or("", |(whole, _)| whole);
     }
     for (name, value) in pairs(rest) {
-        objects.member(&name, number, complete, (0, scale), |member| {
+        objects.member(&mut open, &name, |member| {
             member.text(|s| s.learn_parameter(&value))
         });
     }
@@ -292,7 +292,7 @@ fn multipart(
         return json::Read::Malformed;
     }
     let objects = shape.objects.get_or_insert_default();
-    let number = objects.open(complete);
+    let mut open = objects.open(complete, 0, scale);
     for (i, start) in starts.iter().enumerate() {
         let end = starts.get(i + 1).copied();
         let whole = complete || end.is_some();
@@ -331,15 +331,17 @@ fn multipart(
             }
         }
         let Some(name) = name else { continue };
-        objects.member(&name, number, complete, (0, scale), |member| {
+        objects.member(&mut open, &name, |member| {
             if file || (!media.is_empty() && Kind::of(&media) == Kind::Binary) {
-                member.text(|s| s.learn_opaque(format::FILE));
+                member.text(|s| s.learn_opaque(format::FILE))
             } else if Kind::of(&media) == Kind::Json && !media.is_empty() {
-                json::learn(member, body, whole, scale, identities);
+                member.grown(|member| {
+                    json::learn(member, body, whole, scale, identities);
+                })
             } else if whole && body.len() <= 4096 {
-                member.text(|s| s.learn_parameter(&String::from_utf8_lossy(body)));
+                member.text(|s| s.learn_parameter(&String::from_utf8_lossy(body)))
             } else {
-                member.text(|s| s.learn_opaque(0));
+                member.text(|s| s.learn_opaque(0))
             }
         });
     }

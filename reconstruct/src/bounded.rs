@@ -147,6 +147,30 @@ impl<V: Entry> Thinned<V> {
         }
     }
 
+    /// The key in a slot of its own.
+    #[inline]
+    pub(crate) fn key(&self, at: usize) -> Option<&str> {
+        self.entries.get(at).map(|(k, _)| &**k)
+    }
+
+    /// The value in a slot of its own.
+    #[inline]
+    pub(crate) fn value(&self, at: usize) -> Option<&V> {
+        self.entries.get(at).map(|(_, v)| v)
+    }
+
+    /// The value in a slot of its own, for changes that leave its charge alone.
+    #[inline]
+    pub(crate) fn value_mut(&mut self, at: usize) -> Option<&mut V> {
+        self.entries.get_mut(at).map(|(_, v)| v)
+    }
+
+    /// Accounts for a value whose charge grew, and thins out if the bound is passed.
+    pub(crate) fn grow(&mut self, by: u32, bound: Bound) {
+        self.charge = self.charge.saturating_add(by);
+        self.fit(bound);
+    }
+
     /// Accounts for a change of the value in `slot` from charge `before`, and thins out if the bound is passed.
     pub(crate) fn settle(&mut self, slot: Slot, before: u32, bound: Bound) {
         let after = self.at(slot).charge();

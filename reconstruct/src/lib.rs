@@ -38,6 +38,7 @@ mod part;
 mod pattern;
 mod shape;
 mod strings;
+mod tokens;
 mod tree;
 mod verdict;
 
