@@ -68,7 +68,7 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(2);
     }
-    if let ([only], false) = (chosen.as_slice(), std::env::var_os(ALONE).is_none()) {
+    if let ([only], true) = (chosen.as_slice(), std::env::var_os(ALONE).is_none()) {
         return alone(only, full);
     }
     if let [only] = chosen.as_slice() {
