@@ -72,10 +72,10 @@ impl<V> Default for Thinned<V> {
     }
 }
 
-/// Plain words are only thinned after this many halvings of everything else.
-const PLAIN_FROM: u8 = 10;
+/// Plain words are only thinned after this many halvings of everything else: of a billion odd keys a dozen are left by then.
+pub(crate) const PLAIN_FROM: u8 = 26;
 /// Beyond this level nothing is kept apart.
-const LAST_LEVEL: u8 = 40;
+const LAST_LEVEL: u8 = 60;
 /// Longer keys are values, not names.
 const LONGEST_KEY: usize = 128;
 
@@ -238,6 +238,9 @@ impl<V: Entry> Thinned<V> {
 
     fn raise(&mut self, level: u8) {
         self.level = level;
+        if self.entries.iter().all(|(k, _)| passes(k, level)) {
+            return;
+        }
         let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.entries)
             .into_iter()
             .partition(|(k, _)| passes(k, level));

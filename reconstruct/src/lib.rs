@@ -37,6 +37,7 @@ mod parameter;
 mod part;
 mod pattern;
 mod shape;
+mod sorted;
 mod strings;
 mod tokens;
 mod tree;
