@@ -31,6 +31,7 @@ mod lexicon;
 mod likeness;
 mod looks;
 mod model;
+mod name;
 mod noise;
 mod observation;
 mod parameter;
@@ -42,6 +43,7 @@ mod strings;
 mod tokens;
 mod tree;
 mod verdict;
+mod words;
 
 pub use document::{Document, DocumentOptions, OpenApi, OperationSummary};
 pub use host::{HostError, HostName};

@@ -262,7 +262,7 @@ impl Objects {
     fn slot(&mut self, open: &mut Open, name: &str) -> Slot {
         let mut guess = self.next(open.last);
         for _ in 0..2 {
-            if self.members.key(guess) == Some(name) {
+            if self.members.is(guess, name) {
                 open.last = Some(guess);
                 return Slot::Own(guess);
             }

@@ -45,10 +45,6 @@ impl<K: Ord, V> Sorted<K, V> {
         self.entries.is_empty()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.into_iter()
-    }
-
     pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
         self.entries.iter().map(|(k, _)| k)
     }
@@ -99,7 +95,7 @@ mod tests {
             *map.or_default(key) += 1;
         }
         assert_eq!(
-            map.iter().collect::<Vec<_>>(),
+            (&map).into_iter().collect::<Vec<_>>(),
             [(&1, &2), (&2, &1), (&3, &3)]
         );
         assert_eq!((map.get(&2), map.get(&9)), (Some(&1), None));

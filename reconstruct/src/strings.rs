@@ -6,6 +6,7 @@
 use crate::bounded::Entry;
 use crate::class::Class;
 use crate::format::{self, Formats};
+use crate::words::Words;
 use serde::{Deserialize, Serialize};
 
 /// Texts seen at one position.
@@ -16,8 +17,8 @@ pub(crate) struct Strings {
     pub formats: Formats,
     /// Whether any text was empty.
     pub empty: u64,
-    /// Sorted; `None` once there were too many or one that is no word.
-    vocabulary: Option<Vec<(Box<str>, u64)>>,
+    /// `None` once there were too many or one that is no word.
+    vocabulary: Option<Words>,
 }
 
 impl Default for Strings {
@@ -26,7 +27,7 @@ impl Default for Strings {
             count: 0,
             formats: format::ANY,
             empty: 0,
-            vocabulary: Some(Vec::new()),
+            vocabulary: Some(Words::default()),
         }
     }
 }
@@ -70,18 +71,16 @@ impl Strings {
         let Some(words) = &mut self.vocabulary else {
             return;
         };
-        let at = words.binary_search_by(|(w, _)| (**w).cmp(text));
-        match at {
-            Ok(at) => words[at].1 += count,
-            Err(_) if !is_word(text) => self.vocabulary = None,
-            Err(at) => {
-                let bytes: usize = words.iter().map(|(w, _)| w.len() + 16).sum();
-                if words.len() >= Self::MOST_WORDS || bytes + text.len() + 16 > Self::MOST_BYTES {
-                    self.vocabulary = None;
-                } else {
-                    words.insert(at, (text.into(), count));
-                }
-            }
+        if words.count(text, count) {
+            return;
+        }
+        if is_word(text)
+            && words.len() < Self::MOST_WORDS
+            && words.text_bytes() + text.len() + (words.len() + 1) * 16 <= Self::MOST_BYTES
+        {
+            words.insert(text, count);
+        } else {
+            self.vocabulary = None;
         }
     }
 
@@ -92,7 +91,7 @@ impl Strings {
         let (n, k) = (words.iter().map(|w| w.1).sum::<u64>(), words.len() as u64);
         let once = words.iter().filter(|w| w.1 == 1).count() as u64;
         (k >= 2 && n >= 5 * k && once * 20 <= n && once <= 1)
-            .then(|| words.iter().map(|(w, _)| &**w).collect())
+            .then(|| words.iter().map(|(w, _)| w).collect())
     }
 }
 
@@ -110,7 +109,7 @@ impl Entry for Strings {
         self.empty += other.empty;
         match other.vocabulary {
             None => self.vocabulary = None,
-            Some(words) => words.iter().for_each(|(w, n)| self.word(w, *n)),
+            Some(words) => words.iter().for_each(|(w, n)| self.word(w, n)),
         }
     }
 
@@ -120,10 +119,7 @@ impl Entry for Strings {
     }
 
     fn heap(&self) -> usize {
-        self.vocabulary.as_ref().map_or(0, |v| {
-            v.capacity() * std::mem::size_of::<(Box<str>, u64)>()
-                + v.iter().map(|w| w.0.len()).sum::<usize>()
-        })
+        self.vocabulary.as_ref().map_or(0, Words::heap)
     }
 }
 

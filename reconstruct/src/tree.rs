@@ -120,7 +120,7 @@ const LEAST_CHILD: u32 = 4 * 1024;
 /// reach the next level, and nothing else has suffered by then.
 const ODD: u8 = PLAIN_FROM;
 /// The next ones halve what one child may charge, so that what takes too much is cut down and small siblings stay whole.
-const CUTS: u8 = 7;
+const CUTS: u8 = 8;
 /// Then plain words: there were more than can be kept apart, and what their children hold is left whole.
 const PLAIN: u8 = 26;
 /// Later ones halve again. From here on classes are not told apart.

@@ -154,10 +154,10 @@ pub(crate) fn run(full: bool) {
     println!(
         "| traffic | exchanges | first, ns each | last, ns each | memory, MiB | resident, MiB | honest operations left | emission, ms |\n|---|---|---|---|---|---|---|---|"
     );
+    let before = resident();
     for (name, attack, n) in ATTACKS {
         let n = if full { n * 10 } else { n };
         let mut d = Draw(9);
-        let before = resident();
         let mut model = Model::new(limits.clone());
         (0..10).for_each(|_| honest(&mut model, &mut d));
         let expected = operations(&model);

@@ -5,7 +5,7 @@ use crate::traffic::{Draw, call};
 use silhouette_reconstruct::{Limits, Model};
 
 pub(crate) fn run(full: bool) {
-    let (hosts, calls) = (1_000, if full { 20 } else { 6 });
+    let (hosts, calls) = (1_000, if full { 100 } else { 20 });
     let mut d = Draw(3);
     let before = resident();
     let mut models: Vec<Model> = Vec::with_capacity(hosts);

@@ -1,14 +1,14 @@
 //! CPU time and memory as the kernel counts them.
 
+use rustix::time::{ClockId, clock_gettime};
 use std::fs::read_to_string;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-/// CPU time of this thread (`/proc/thread-self/schedstat`, Linux).
+/// CPU time of this thread.
 pub(crate) fn cpu() -> Duration {
-    let text = read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanos = text.split(' ').next().and_then(|n| n.parse().ok());
-    Duration::from_nanos(nanos.unwrap_or(0))
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Resident memory of this process now, bytes.
