@@ -57,6 +57,16 @@ impl<K: Ord, V> Sorted<K, V> {
         self.entries.iter_mut().map(|(_, v)| v)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Keeps the entries for which `keep` says so.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
+        self.entries.retain_mut(|(k, v)| keep(k, v));
+        self.entries.shrink_to_fit();
+    }
+
     /// Bytes held for the entries themselves.
     pub(crate) fn heap(&self) -> usize {
         self.entries.capacity() * size_of::<(K, V)>()
@@ -100,5 +110,7 @@ mod tests {
         );
         assert_eq!((map.get(&2), map.get(&9)), (Some(&1), None));
         assert_eq!(map.heap(), 3 * size_of::<(u8, u32)>());
+        map.retain(|_, n| *n == 1);
+        assert_eq!((map.len(), map.heap()), (2, 2 * size_of::<(u8, u32)>()));
     }
 }
