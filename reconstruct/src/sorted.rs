@@ -111,6 +111,6 @@ mod tests {
         assert_eq!((map.get(&2), map.get(&9)), (Some(&1), None));
         assert_eq!(map.heap(), 3 * size_of::<(u8, u32)>());
         map.retain(|_, n| *n == 1);
-        assert_eq!((map.len(), map.heap()), (2, 2 * size_of::<(u8, u32)>()));
+        assert_eq!((map.len(), map.heap()), (1, size_of::<(u8, u32)>()));
     }
 }
