@@ -505,6 +505,11 @@ impl Seen {
         }
     }
 
+    /// How many different ones there were: exact until full, then within a few percent.
+    pub(crate) fn estimate(&self) -> u64 {
+        (self.hashes.len() as u64) << self.level.min(50)
+    }
+
     /// Whether it was seen; `None` when the sample cannot tell.
     pub(crate) fn contains(&self, text: &str) -> Option<bool> {
         let h = hash(text);

@@ -85,6 +85,8 @@ pub(crate) struct Counts {
     pub left_out: BTreeMap<Noise, u64>,
     pub seen: Option<(u64, u64)>,
     pub schemes: BTreeSet<String>,
+    /// Methods gRPC calls named.
+    pub grpc: Seen,
 }
 
 /// The model of one host.
@@ -134,6 +136,9 @@ impl Model {
         let Some(method) = Method::parse(o.method).filter(|_| noise.is_none()) else {
             let noise = noise.unwrap_or(Noise::Method);
             *counts.left_out.entry(noise).or_default() += 1;
+            if noise == Noise::Grpc {
+                counts.grpc.add(o.path);
+            }
             return Outcome::LeftOut(noise);
         };
         if matches!(o.scheme, "http" | "https" | "ws" | "wss") && !counts.schemes.contains(o.scheme)
@@ -208,6 +213,7 @@ impl Model {
             + self.state.succeeded.heap()
             + self.state.failed.heap()
             + self.state.identities.heap()
+            + self.state.counts.grpc.heap()
     }
 
     /// The model as bytes: a format version, a checksum, the state.
@@ -280,5 +286,6 @@ impl Counts {
             self.see(first, last);
         }
         self.schemes.extend(other.schemes);
+        self.grpc.merge(other.grpc);
     }
 }

@@ -5,13 +5,14 @@
 
 use super::components::Components;
 use super::observed::timestamp;
-use super::operation::{Writer, Written};
+use super::operation::{Standing, Writer, Written};
 use super::parameters::Vocabulary;
 use super::security::{Issuer, Keys};
 use super::{Document, DocumentOptions, OpenApi, names, wording};
 use crate::fold::{Folded, Operation};
 use crate::host::HostName;
 use crate::model::Counts;
+use crate::noise::Noise;
 use crate::part::Part;
 use crate::tree::Method;
 use serde_json::{Map, Value, json};
@@ -26,7 +27,7 @@ pub(crate) fn emit(
 ) -> Document {
     let mut places: BTreeMap<String, Place<'_>> = BTreeMap::new();
     let mut dropped = 0u64;
-    folded.walk(&mut Vec::new(), &mut |path, methods| {
+    folded.walk(&mut Vec::new(), &mut |path, methods, sure| {
         let names = names::parameters(path);
         let template = names::template(path, &names);
         let past = |o: &Operation| options.is_past(o.good.last_seen, options.drop_after);
@@ -46,6 +47,7 @@ pub(crate) fn emit(
                     path,
                     names,
                     methods,
+                    sure,
                 },
             );
         }
@@ -80,8 +82,16 @@ pub(crate) fn emit(
                 .remove(&(template.as_str(), *method))
                 .unwrap_or_default();
             let stale = options.is_past(operation.good.last_seen, options.stale_after);
-            let (value, bodies, summary) =
-                writer.operation(template, &place.path, (*method, operation), id, stale);
+            let (value, bodies, summary) = writer.operation(
+                template,
+                &place.path,
+                (*method, operation),
+                Standing {
+                    id,
+                    stale,
+                    sure: place.sure,
+                },
+            );
             operations.push(summary);
             item.push((*method, value, bodies));
         }
@@ -168,6 +178,9 @@ pub(crate) fn emit(
         ("exchanges".to_owned(), json!(counts.exchanges)),
         ("leftOut".to_owned(), Value::Object(left_out)),
     ]);
+    if counts.left_out.contains_key(&Noise::Grpc) {
+        extension.insert("grpcMethods".into(), json!(counts.grpc.estimate()));
+    }
     if dropped > 0 {
         extension.insert("agedOut".into(), json!(dropped));
     }
@@ -188,6 +201,8 @@ struct Place<'a> {
     path: Vec<Part>,
     names: Vec<String>,
     methods: BTreeMap<Method, &'a Operation>,
+    /// How likely the template is right, 0 to 1.
+    sure: f64,
 }
 
 /// Where the host is reached.

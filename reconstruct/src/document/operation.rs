@@ -26,6 +26,16 @@ pub(crate) struct Body {
     pub name: String,
 }
 
+/// What the whole document decides about an operation.
+pub(crate) struct Standing {
+    /// Its id, unique in the document.
+    pub id: String,
+    /// Whether it has not succeeded for long.
+    pub stale: bool,
+    /// How likely its template is right, 0 to 1.
+    pub sure: f64,
+}
+
 /// Writes operations one after another, and gathers what they have in common.
 pub(crate) struct Writer<'a> {
     pub openapi: OpenApi,
@@ -55,8 +65,7 @@ impl<'a> Writer<'a> {
         template: &str,
         path: &[Part],
         (method, operation): (Method, &Operation),
-        id: String,
-        stale: bool,
+        Standing { id, stale, sure }: Standing,
     ) -> (Value, Vec<Body>, OperationSummary) {
         let (good, failed) = (&operation.good, operation.failed.as_ref());
         let path_names = names::parameters(path);
@@ -143,6 +152,7 @@ impl<'a> Writer<'a> {
             first_seen: first,
             last_seen: last,
             stale,
+            sure,
         };
         out.insert(
             "x-silhouette".into(),
