@@ -66,6 +66,11 @@ impl Kind {
             _ => Kind::Binary,
         }
     }
+
+    /// Whether all values are texts, whatever they stand for.
+    pub(crate) fn is_textual(self) -> bool {
+        matches!(self, Kind::Form | Kind::Multipart)
+    }
 }
 
 fn bound(scale: Scale) -> Bound {
@@ -257,9 +262,7 @@ fn urlencoded(shape: &mut Shape, bytes: &[u8], complete: bool, scale: Scale) -> 
         rest = rest.rsplit_once('&').map_or("", |(whole, _)| whole);
     }
     for (name, value) in pairs(rest) {
-        objects.member(&mut open, &name, |member| {
-            member.text(|s| s.learn_parameter(&value))
-        });
+        objects.member(&mut open, &name, |member| member.text(|s| s.learn(&value)));
     }
     json::Read::Json
 }
@@ -339,7 +342,7 @@ fn multipart(
                     json::learn(member, body, whole, scale, identities);
                 })
             } else if whole && body.len() <= 4096 {
-                member.text(|s| s.learn_parameter(&String::from_utf8_lossy(body)))
+                member.text(|s| s.learn(&String::from_utf8_lossy(body)))
             } else {
                 member.text(|s| s.learn_opaque(0))
             }

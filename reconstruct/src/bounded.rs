@@ -234,6 +234,14 @@ impl<V: Entry> Thinned<V> {
         self.recount();
     }
 
+    /// Changes the value of `key` in place, whatever its charge becomes.
+    pub(crate) fn change(&mut self, key: &str, change: impl FnOnce(&mut V)) {
+        if let Ok(at) = self.find(key) {
+            change(&mut self.entries[at].1);
+            self.recount();
+        }
+    }
+
     /// The charge of what is held.
     pub(crate) fn held(&self) -> u32 {
         self.charge
@@ -357,6 +365,7 @@ impl<V> Thinned<V> {
         self.entries.iter().map(|(k, v)| (k.as_str(), v))
     }
 
+    /// The entry of `key`, if it is kept on its own.
     pub(crate) fn get(&self, key: &str) -> Option<&V> {
         self.find(key).ok().map(|at| &self.entries[at].1)
     }

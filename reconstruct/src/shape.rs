@@ -4,7 +4,7 @@
 //! It keeps no value but small vocabularies of words. Shapes merge; the order of what came in does not matter.
 
 use crate::bounded::{Bound, Entry, Slot, Thinned};
-use crate::class;
+use crate::keys;
 use crate::strings::Strings;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,9 @@ pub(crate) struct Objects {
     pub count: u32,
     /// Those in bodies that were captured whole; only they tell what is required.
     pub complete: u32,
+    /// Only while a document is written: these are objects like the one so many objects further out. 0 is none.
+    #[serde(skip)]
+    pub up: u8,
     pub members: Thinned<Property>,
     /// Where the member that came first stood last time.
     #[serde(skip)]
@@ -130,6 +133,7 @@ impl Shape {
             (Some(mine), Some(more)) => {
                 mine.count = mine.count.saturating_add(more.count);
                 mine.complete = mine.complete.saturating_add(more.complete);
+                mine.up = mine.up.max(more.up);
                 mine.members.merge(more.members);
             }
             (mine @ None, more) => *mine = more,
@@ -238,6 +242,15 @@ impl Objects {
         }
     }
 
+    /// Whether every whole object had the member `name`.
+    pub(crate) fn requires(&self, name: &str) -> bool {
+        self.complete > 0
+            && self
+                .members
+                .get(name)
+                .is_some_and(|p| p.present == self.complete)
+    }
+
     /// Learns one member by `learn`, which returns by how much it made the member's charge grow.
     pub(crate) fn member(
         &mut self,
@@ -268,7 +281,7 @@ impl Objects {
             }
             guess = self.next(Some(guess));
         }
-        if class::is_data(name) {
+        if keys::is_data(name) {
             return self.members.rest_slot();
         }
         let slot = self.members.slot(name, open.bound);

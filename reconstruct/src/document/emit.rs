@@ -3,12 +3,11 @@
 //! In: folded templates and the host's counts. Out: a [`Document`] with keys in a stable order: paths sorted, methods in
 //! OpenAPI's order, statuses ascending, everything else by name.
 
-use super::components::Components;
 use super::observed::timestamp;
 use super::operation::{Standing, Writer, Written};
 use super::parameters::Vocabulary;
 use super::security::{Issuer, Keys};
-use super::{Document, DocumentOptions, OpenApi, names, wording};
+use super::{Document, DocumentOptions, OpenApi, bodies, names, wording};
 use crate::fold::{Folded, Operation};
 use crate::host::HostName;
 use crate::model::Counts;
@@ -72,7 +71,13 @@ pub(crate) fn emit(
             .keys()
             .map(move |m| (template.as_str(), *m, &place.path[..], place.names.clone()))
     }));
-    let mut writer = Writer::new(options.openapi, &issuer, keys, vocabulary);
+    let evidence = places
+        .values()
+        .flat_map(|place| place.methods.values())
+        .flat_map(|o| [Some(&o.good), o.failed.as_ref()].into_iter().flatten());
+    let folded_bodies = bodies::Folded::of(evidence.clone());
+    let bodies = bodies::Writer::new(options.openapi, &folded_bodies, evidence);
+    let mut writer = Writer::new(options.openapi, bodies, &issuer, keys, vocabulary);
     let mut operations = Vec::new();
     let mut paths: Vec<(String, Vec<Written>)> = Vec::new();
     for (template, place) in &places {
@@ -97,25 +102,18 @@ pub(crate) fn emit(
         }
         paths.push((template.clone(), item));
     }
-    let mut components = Components::default();
-    for body in paths
-        .iter()
-        .flat_map(|(_, item)| item.iter().flat_map(|(_, _, bodies)| bodies))
-    {
-        components.count(&body.schema, &body.name);
-    }
-    components.choose();
+    let components = bodies::components(
+        paths
+            .iter()
+            .flat_map(|(_, item)| item.iter().flat_map(|(_, _, bodies)| bodies)),
+    );
     let paths: Map<String, Value> = paths
         .into_iter()
         .map(|(template, item)| {
             let methods: Map<String, Value> = item
                 .into_iter()
                 .map(|(method, mut value, bodies)| {
-                    for body in bodies {
-                        if let Some(place) = value.pointer_mut(&body.at) {
-                            *place = components.refer(&body.schema);
-                        }
-                    }
+                    bodies::put(&bodies, &components, &mut value);
                     (method.as_str().to_owned(), value)
                 })
                 .collect();
