@@ -12,6 +12,7 @@ use crate::evidence::Evidence;
 use crate::likeness::{self, Profile};
 use crate::part::{Kinds, Part};
 use crate::pattern::{is_pair, is_pattern};
+use crate::rules::{Position, Ruled};
 use crate::tree::{Method, Node};
 use crate::verdict::{self, Before, Verdict};
 use std::collections::btree_map::Entry;
@@ -38,8 +39,20 @@ pub(crate) struct Operation {
     pub failed: Option<Evidence>,
 }
 
+impl Operation {
+    /// All calls, failed ones included.
+    pub(crate) fn calls(&self) -> u64 {
+        self.good.calls + self.failed.as_ref().map_or(0, |f| f.calls)
+    }
+}
+
 /// Folds the trees.
-pub(crate) fn fold(succeeded: &Node, failed: &Node, identities: &Seen) -> Folded {
+pub(crate) fn fold(
+    succeeded: &Node,
+    failed: &Node,
+    identities: &Seen,
+    rules: Position<'_>,
+) -> Folded {
     let doubled = doubled(succeeded);
     let mut root = settle(
         &std::iter::once(succeeded)
@@ -50,6 +63,7 @@ pub(crate) fn fold(succeeded: &Node, failed: &Node, identities: &Seen) -> Folded
             depth: 0,
             before: Before::Front,
             blank_front: doubled.is_some(),
+            rules,
         },
     );
     let failed_doubled = failed.words.get("").filter(|_| root.constant("").is_none());
@@ -77,6 +91,8 @@ struct Surroundings<'a> {
     before: Before,
     /// Whether an empty segment means nothing here.
     blank_front: bool,
+    /// What operators say of the segments below the node.
+    rules: Position<'a>,
 }
 
 fn settle(nodes: &[&Node], around: &Surroundings<'_>) -> Folded {
@@ -98,8 +114,10 @@ fn settle(nodes: &[&Node], around: &Surroundings<'_>) -> Folded {
         depth: around.depth + 1,
         before: Before::Value,
         blank_front: false,
+        rules: Position::default(),
     };
     for (part, nodes) in groups {
+        inside.rules = around.rules.below(&part);
         inside.before = match &part {
             Part::Constant(word) => Before::after(word, around.before),
             Part::Parameter(_) | Part::Mixed(_) => Before::Value,
@@ -117,10 +135,23 @@ fn groups<'a>(
     let mut words = Words::new();
     let mut groups = Groups::default();
     let mut values = Values::default();
+    let mut ruled = Vec::new();
     for node in nodes {
         for (word, child) in node.words.iter() {
-            if !(word.is_empty() && around.blank_front) {
-                words.entry(word.to_owned()).or_default().push(child);
+            if word.is_empty() && around.blank_front {
+                continue;
+            }
+            match around.rules.of(word) {
+                Some(Ruled::Part(part)) => {
+                    groups.add(part.taking(word), [child]);
+                    ruled.push(Verdict::by_rule(word, false));
+                }
+                Some(Ruled::Parameter) => {
+                    values.kinds.take(word);
+                    values.nodes.push(child);
+                    ruled.push(Verdict::by_rule(word, true));
+                }
+                None => words.entry(word.to_owned()).or_default().push(child),
             }
         }
         if let Some(rest) = node.words.rest() {
@@ -134,13 +165,15 @@ fn groups<'a>(
     for class in classes {
         let found: Vec<_> = nodes.iter().filter_map(|n| n.values.get(&class)).collect();
         let first = found.first().and_then(|v| v.distinct.only());
-        let fixed = first.filter(|f| {
-            found.iter().all(|v| v.distinct.only() == Some(f))
-                && is_fixed(
-                    class,
-                    &found.iter().map(|v| &v.node).collect::<Vec<_>>(),
-                    around.depth,
-                )
+        let only = first.filter(|f| found.iter().all(|v| v.distinct.only() == Some(f)));
+        let fixed = only.filter(|only| match around.rules.of(only) {
+            Some(Ruled::Part(part)) => part.constant() == Some(only),
+            Some(Ruled::Parameter) => false,
+            None => is_fixed(
+                class,
+                &found.iter().map(|v| &v.node).collect::<Vec<_>>(),
+                around.depth,
+            ),
         });
         let nodes = found.iter().map(|v| &v.node);
         match fixed {
@@ -254,8 +287,10 @@ fn groups<'a>(
         }
     }
     if !values.nodes.is_empty() {
+        values.kinds.name = around.rules.name().map(str::to_owned);
         groups.add(Part::Parameter(values.kinds), values.nodes);
     }
+    verdicts.extend(ruled);
     (groups.sorted(), verdicts)
 }
 
@@ -414,7 +449,7 @@ impl Folded {
     }
 
     /// The child that a word or a pattern is an instance of.
-    fn child(&self, word: &str) -> Option<usize> {
+    pub(crate) fn child(&self, word: &str) -> Option<usize> {
         let mixed = || {
             let first = self
                 .children
@@ -425,7 +460,7 @@ impl Folded {
         self.constant(word).or_else(mixed)
     }
 
-    fn constant(&self, word: &str) -> Option<usize> {
+    pub(crate) fn constant(&self, word: &str) -> Option<usize> {
         let constants = self
             .children
             .partition_point(|(p, _)| p.constant().is_some());
@@ -436,56 +471,26 @@ impl Folded {
     }
 
     /// The child that is one parameter, when its values pass a test.
-    fn parameter(&self, test: impl Fn(&Kinds) -> bool) -> Option<usize> {
+    pub(crate) fn parameter(&self, test: impl Fn(&Kinds) -> bool) -> Option<usize> {
         match self.children.last() {
             Some((Part::Parameter(kinds), _)) if test(kinds) => Some(self.children.len() - 1),
             _ => None,
         }
     }
 
-    /// Calls `visit` for every place with operations and how likely its template is right, 0 to 1, the more concrete ones first.
+    /// Calls `visit` for every place with operations, the more concrete ones first.
     pub(crate) fn walk<'a>(
         &'a self,
         path: &mut Vec<Part>,
-        visit: &mut dyn FnMut(&[Part], &'a Methods, f64),
-    ) {
-        self.walk_surely(path, 1.0, visit);
-    }
-
-    fn walk_surely<'a>(
-        &'a self,
-        path: &mut Vec<Part>,
-        sure: f64,
-        visit: &mut dyn FnMut(&[Part], &'a Methods, f64),
+        visit: &mut dyn FnMut(&[Part], &'a Methods),
     ) {
         if !self.methods.is_empty() {
-            visit(path, &self.methods, sure);
+            visit(path, &self.methods);
         }
         for (part, child) in &self.children {
             path.push(part.clone());
-            child.walk_surely(path, sure.min(self.certainty(part)), visit);
+            child.walk(path, visit);
             path.pop();
         }
-    }
-
-    /// How likely it is that a part is what it became: the least sure of the verdicts that made it so.
-    fn certainty(&self, part: &Part) -> f64 {
-        let odds = self
-            .verdicts
-            .iter()
-            .filter(|v| v.ground == verdict::Ground::Weighed)
-            .filter(|v| match part {
-                Part::Constant(word) => !v.values && v.words.contains(word),
-                Part::Parameter(_) | Part::Mixed(_) => v.values,
-            })
-            .map(|v| f64::from(v.judgement.odds().abs()))
-            .reduce(f64::min);
-        odds.map_or(1.0, |odds| 1.0 / (1.0 + (-odds).exp()))
-    }
-
-    /// How many operations there are.
-    pub(crate) fn operations(&self) -> usize {
-        let below = self.children.iter().map(|(_, child)| child.operations());
-        self.methods.len() + below.sum::<usize>()
     }
 }

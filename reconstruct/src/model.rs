@@ -5,10 +5,12 @@
 use crate::bounded::{Entry, Seen};
 use crate::document::{self, Document, DocumentOptions};
 use crate::evidence::is_success;
+use crate::explain::{self, Explanation};
 use crate::fold::{self, Folded};
 use crate::host::HostName;
 use crate::noise::Noise;
 use crate::observation::Observation;
+use crate::rules::Rules;
 use crate::tree::{LEAST, Method, Node, segments};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -85,8 +87,6 @@ pub(crate) struct Counts {
     pub left_out: BTreeMap<Noise, u64>,
     pub seen: Option<(u64, u64)>,
     pub schemes: BTreeSet<String>,
-    /// Methods gRPC calls named.
-    pub grpc: Seen,
 }
 
 /// The model of one host.
@@ -136,9 +136,6 @@ impl Model {
         let Some(method) = Method::parse(o.method).filter(|_| noise.is_none()) else {
             let noise = noise.unwrap_or(Noise::Method);
             *counts.left_out.entry(noise).or_default() += 1;
-            if noise == Noise::Grpc {
-                counts.grpc.add(o.path);
-            }
             return Outcome::LeftOut(noise);
         };
         if matches!(o.scheme, "http" | "https" | "ws" | "wss") && !counts.schemes.contains(o.scheme)
@@ -184,26 +181,38 @@ impl Model {
 
     /// Emits the document. A pure function of the model, the host and the options.
     pub fn document(&self, host: &HostName, options: &DocumentOptions) -> Document {
-        document::emit(&self.folded(), &self.state.counts, host, options)
+        let folded = self.folded(&options.rules);
+        document::emit(&folded, &self.state.counts, host, options)
     }
 
-    fn folded(&self) -> Folded {
+    /// Why the path of a call became the template it is in the document, and what is known of the operation.
+    pub fn explain(&self, method: &str, path: &str, options: &DocumentOptions) -> Explanation {
+        explain::explain(&self.folded(&options.rules), method, path)
+    }
+
+    fn folded(&self, rules: &Rules) -> Folded {
         fold::fold(
             &self.state.succeeded,
             &self.state.failed,
             &self.state.identities,
+            rules.start(),
         )
     }
 
+    /// Exchanges left out, by reason; only reasons that occurred.
+    pub fn left_out(&self) -> &BTreeMap<Noise, u64> {
+        &self.state.counts.left_out
+    }
+
     /// Counts. Counting the operations decides about every path, as emitting a document does: not for every exchange.
-    pub fn summary(&self) -> Summary {
+    pub fn summary(&self, options: &DocumentOptions) -> Summary {
         let counts = &self.state.counts;
         Summary {
             exchanges: counts.exchanges,
             left_out: counts.left_out.clone(),
             first_seen: counts.seen.map(|s| s.0),
             last_seen: counts.seen.map(|s| s.1),
-            operations: self.folded().operations(),
+            operations: document::operations(&self.folded(&options.rules), options),
         }
     }
 
@@ -213,7 +222,6 @@ impl Model {
             + self.state.succeeded.heap()
             + self.state.failed.heap()
             + self.state.identities.heap()
-            + self.state.counts.grpc.heap()
     }
 
     /// The model as bytes: a format version, a checksum, the state.
@@ -286,6 +294,5 @@ impl Counts {
             self.see(first, last);
         }
         self.schemes.extend(other.schemes);
-        self.grpc.merge(other.grpc);
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Kinds {
     pub classes: BTreeSet<Class>,
     /// Whether there were values without a class.
     pub words: bool,
+    /// The parameter's name, where an operator gave it one.
+    pub name: Option<String>,
 }
 
 impl Kinds {
@@ -50,7 +52,7 @@ impl Kinds {
     pub(crate) fn of(class: Class) -> Kinds {
         Kinds {
             classes: BTreeSet::from([class]),
-            words: false,
+            ..Kinds::default()
         }
     }
 
@@ -67,9 +69,22 @@ impl Kinds {
         self.words || self.classes.contains(&Class::Any)
     }
 
+    /// Notes a value as the tree has it: a word, or a pattern with a value inside.
+    pub(crate) fn take(&mut self, word: &str) {
+        self.words = true;
+        for run in pattern::runs(word) {
+            if let Run::Value(class) = run {
+                self.classes.insert(class);
+            }
+        }
+    }
+
     pub(crate) fn merge(&mut self, other: Kinds) {
         self.classes.extend(other.classes);
         self.words |= other.words;
+        if self.name.is_none() {
+            self.name = other.name;
+        }
     }
 }
 
@@ -181,6 +196,19 @@ impl Part {
                 }
             }
         }
+    }
+
+    /// The same part with an instance among its values.
+    pub(crate) fn taking(&self, word: &str) -> Part {
+        let mut part = self.clone();
+        part.take_words();
+        if pattern::is_pattern(word) {
+            let seen = Part::of_pattern(word);
+            if seen.shape() == part.shape() {
+                part.merge(seen);
+            }
+        }
+        part
     }
 
     /// Sorts the more concrete part first, as a router looks for them: constants, then those with the most text.

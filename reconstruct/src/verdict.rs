@@ -82,6 +82,8 @@ pub(crate) enum Ground {
     Weighed,
     /// Too few to be judged, they do only what the values beside them do: values.
     Company,
+    /// An operator's rule.
+    Rule,
 }
 
 /// Words below one node that were decided together.
@@ -94,6 +96,18 @@ pub(crate) struct Verdict {
     pub ground: Ground,
     /// Empty where nothing was weighed.
     pub judgement: Judgement,
+}
+
+impl Verdict {
+    /// What an operator's rule says of a word.
+    pub(crate) fn by_rule(word: &str, values: bool) -> Verdict {
+        Verdict {
+            words: vec![word.to_owned()],
+            values,
+            ground: Ground::Rule,
+            judgement: Judgement::default(),
+        }
+    }
 }
 
 /// Decides about every word, each in exactly one verdict. The order is a function of words and calls alone.
@@ -195,6 +209,7 @@ mod tests {
                 Ground::Spoken => assert_eq!(v.words, ["me"]),
                 Ground::Weighed => assert_eq!(v.values, v.judgement.odds() > 0.0, "{v:?}"),
                 Ground::Company => assert!(v.values && v.judgement.odds() <= 0.0),
+                Ground::Rule => panic!("nobody made a rule"),
             }
         }
         assert!(

@@ -56,7 +56,7 @@ fn a_model_survives_its_bytes() {
         model.document(&host(), &options).to_json(),
         again.document(&host(), &options).to_json()
     );
-    assert_eq!(model.summary(), again.summary());
+    assert_eq!(model.summary(&options), again.summary(&options));
     let mut other = bytes.clone();
     other[0] = 99;
     assert!(

@@ -3,19 +3,18 @@
 //! In: folded templates and the host's counts. Out: a [`Document`] with keys in a stable order: paths sorted, methods in
 //! OpenAPI's order, statuses ascending, everything else by name.
 
+use super::components::Components;
 use super::observed::timestamp;
-use super::operation::{Standing, Writer, Written};
+use super::operation::{Writer, Written};
 use super::parameters::Vocabulary;
+use super::places::Places;
 use super::security::{Issuer, Keys};
-use super::{Document, DocumentOptions, OpenApi, bodies, names, wording};
-use crate::fold::{Folded, Operation};
+use super::{Document, DocumentOptions, OpenApi, wording};
+use crate::fold::Folded;
 use crate::host::HostName;
 use crate::model::Counts;
-use crate::noise::Noise;
-use crate::part::Part;
 use crate::tree::Method;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 
 /// Writes the document of one host.
 pub(crate) fn emit(
@@ -24,33 +23,11 @@ pub(crate) fn emit(
     host: &HostName,
     options: &DocumentOptions,
 ) -> Document {
-    let mut places: BTreeMap<String, Place<'_>> = BTreeMap::new();
-    let mut dropped = 0u64;
-    folded.walk(&mut Vec::new(), &mut |path, methods, sure| {
-        let names = names::parameters(path);
-        let template = names::template(path, &names);
-        let past = |o: &Operation| options.is_past(o.good.last_seen, options.drop_after);
-        let methods: BTreeMap<Method, &Operation> = methods
-            .iter()
-            .filter(|(_, o)| {
-                dropped += u64::from(past(o));
-                !past(o)
-            })
-            .map(|(m, o)| (*m, o))
-            .collect();
-        if !methods.is_empty() {
-            let path = path.to_vec();
-            places.insert(
-                template,
-                Place {
-                    path,
-                    names,
-                    methods,
-                    sure,
-                },
-            );
-        }
-    });
+    let Places {
+        places,
+        dropped,
+        ignored,
+    } = Places::of(folded, options);
     let base = base(counts, host);
     let mut issuer = Issuer::default();
     let mut vocabulary = Vocabulary::default();
@@ -71,13 +48,7 @@ pub(crate) fn emit(
             .keys()
             .map(move |m| (template.as_str(), *m, &place.path[..], place.names.clone()))
     }));
-    let evidence = places
-        .values()
-        .flat_map(|place| place.methods.values())
-        .flat_map(|o| [Some(&o.good), o.failed.as_ref()].into_iter().flatten());
-    let folded_bodies = bodies::Folded::of(evidence.clone());
-    let bodies = bodies::Writer::new(options.openapi, &folded_bodies, evidence);
-    let mut writer = Writer::new(options.openapi, bodies, &issuer, keys, vocabulary);
+    let mut writer = Writer::new(options.openapi, &issuer, keys, vocabulary);
     let mut operations = Vec::new();
     let mut paths: Vec<(String, Vec<Written>)> = Vec::new();
     for (template, place) in &places {
@@ -87,33 +58,32 @@ pub(crate) fn emit(
                 .remove(&(template.as_str(), *method))
                 .unwrap_or_default();
             let stale = options.is_past(operation.good.last_seen, options.stale_after);
-            let (value, bodies, summary) = writer.operation(
-                template,
-                &place.path,
-                (*method, operation),
-                Standing {
-                    id,
-                    stale,
-                    sure: place.sure,
-                },
-            );
+            let (value, bodies, summary) =
+                writer.operation(template, &place.path, (*method, operation), id, stale);
             operations.push(summary);
             item.push((*method, value, bodies));
         }
         paths.push((template.clone(), item));
     }
-    let components = bodies::components(
-        paths
-            .iter()
-            .flat_map(|(_, item)| item.iter().flat_map(|(_, _, bodies)| bodies)),
-    );
+    let mut components = Components::default();
+    for body in paths
+        .iter()
+        .flat_map(|(_, item)| item.iter().flat_map(|(_, _, bodies)| bodies))
+    {
+        components.count(&body.schema, &body.name);
+    }
+    components.choose();
     let paths: Map<String, Value> = paths
         .into_iter()
         .map(|(template, item)| {
             let methods: Map<String, Value> = item
                 .into_iter()
                 .map(|(method, mut value, bodies)| {
-                    bodies::put(&bodies, &components, &mut value);
+                    for body in bodies {
+                        if let Some(place) = value.pointer_mut(&body.at) {
+                            *place = components.refer(&body.schema);
+                        }
+                    }
                     (method.as_str().to_owned(), value)
                 })
                 .collect();
@@ -167,18 +137,18 @@ pub(crate) fn emit(
     if !all.is_empty() {
         root.insert("components".into(), Value::Object(all));
     }
-    let left_out: Map<String, Value> = counts
+    let mut left_out: Map<String, Value> = counts
         .left_out
         .iter()
         .map(|(noise, n)| (noise.as_str().to_owned(), json!(n)))
         .collect();
+    if ignored > 0 {
+        left_out.insert("rule".into(), json!(ignored));
+    }
     let mut extension = Map::from_iter([
         ("exchanges".to_owned(), json!(counts.exchanges)),
         ("leftOut".to_owned(), Value::Object(left_out)),
     ]);
-    if counts.left_out.contains_key(&Noise::Grpc) {
-        extension.insert("grpcMethods".into(), json!(counts.grpc.estimate()));
-    }
     if dropped > 0 {
         extension.insert("agedOut".into(), json!(dropped));
     }
@@ -186,21 +156,15 @@ pub(crate) fn emit(
         extension.insert("firstSeen".into(), json!(timestamp(first)));
         extension.insert("lastSeen".into(), json!(timestamp(last)));
     }
+    if options.rules.is_internal() {
+        extension.insert("internal".into(), json!(true));
+    }
     root.insert("x-silhouette".into(), Value::Object(extension));
     Document {
         root: Value::Object(root),
         sufficient: operations.len() >= options.min_operations,
         operations,
     }
-}
-
-/// A path and what is to be written of it.
-struct Place<'a> {
-    path: Vec<Part>,
-    names: Vec<String>,
-    methods: BTreeMap<Method, &'a Operation>,
-    /// How likely the template is right, 0 to 1.
-    sure: f64,
 }
 
 /// Where the host is reached.
@@ -250,7 +214,7 @@ fn number(n: u64, noun: &str) -> String {
     let digits = n.to_string();
     let mut grouped = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
             grouped.push(',');
         }
         grouped.push(digit);

@@ -3,25 +3,26 @@
 //! Emission is a pure function; it never changes a model and never writes a value of the traffic that is no constant path
 //! word and no member of a closed vocabulary.
 
-mod bodies;
 mod components;
 mod emit;
-mod entities;
 mod names;
 mod observed;
 mod operation;
 mod parameters;
-mod recursion;
+mod places;
 mod responses;
 mod roles;
 mod schema;
 mod security;
-mod vocabulary;
 mod wording;
 
 pub(crate) use emit::emit;
+pub(crate) use names::written;
+pub(crate) use places::operations;
 
+use crate::rules::Rules;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Which OpenAPI version a document is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -40,6 +41,8 @@ pub struct DocumentOptions {
     pub openapi: OpenApi,
     /// How many operations make a document worth passing on, see [`Document::is_sufficient`]. Default 3.
     pub min_operations: usize,
+    /// What operators know better. Default none.
+    pub rules: Arc<Rules>,
     /// What time it is, Unix milliseconds. Default none: nothing is stale.
     pub now_unix_millis: Option<u64>,
     /// Operations without a success for so many milliseconds are marked `stale`. Default none: never.
@@ -64,6 +67,7 @@ impl Default for DocumentOptions {
         DocumentOptions {
             openapi: OpenApi::V31,
             min_operations: 3,
+            rules: Arc::default(),
             now_unix_millis: None,
             stale_after: None,
             drop_after: None,

@@ -2,7 +2,6 @@
 //!
 //! In: words of paths. Out: parameter names, templates, component names.
 
-use super::components::Name;
 use crate::class;
 use crate::part::{Fragment, Part};
 
@@ -117,14 +116,21 @@ pub(crate) fn parameters(path: &[Part]) -> Vec<String> {
     for part in path {
         match part {
             Part::Constant(word) => before = word,
-            Part::Parameter(_) => out.push(unique(identifier(before), &out)),
+            Part::Parameter(kinds) => {
+                let name = kinds.name.clone().unwrap_or_else(|| identifier(before));
+                out.push(unique(name, &out));
+            }
             Part::Mixed(pieces) => {
                 let mut text = "";
                 for piece in pieces {
                     match piece {
                         Fragment::Text(t) => text = t,
-                        Fragment::Parameter(_) => {
-                            let name = inside(text).unwrap_or_else(|| identifier(before));
+                        Fragment::Parameter(kinds) => {
+                            let name = kinds
+                                .name
+                                .clone()
+                                .or_else(|| inside(text))
+                                .unwrap_or_else(|| identifier(before));
                             out.push(unique(name, &out));
                         }
                     }
@@ -176,6 +182,11 @@ fn unique(name: String, taken: &[String]) -> String {
     unique
 }
 
+/// The path template with the names that a document gives its parameters.
+pub(crate) fn written(path: &[Part]) -> String {
+    template(path, &parameters(path))
+}
+
 /// The path template as OpenAPI writes it.
 pub(crate) fn template(path: &[Part], parameters: &[String]) -> String {
     let mut names = parameters.iter();
@@ -203,28 +214,16 @@ pub(crate) fn template(path: &[Part], parameters: &[String]) -> String {
     if out.is_empty() { "/".into() } else { out }
 }
 
-/// The component a body of this path is likely to be; without a status it is what is sent.
-pub(crate) fn component(path: &[Part], status: Option<&str>) -> Name {
-    let mut constants = path.iter().rev().filter_map(|p| match p {
-        Part::Constant(word) if !is_prefix(word) => Some(nested(word)),
+/// The component a body of this path is likely to be.
+pub(crate) fn component(path: &[Part], status: Option<&str>) -> String {
+    if status.is_some_and(|s| s.starts_with(['4', '5'])) {
+        return "Error".into();
+    }
+    let last = path.iter().rev().find_map(|p| match p {
+        Part::Constant(word) if !is_prefix(word) => Some(word.as_str()),
         _ => None,
     });
-    let last = constants.next().unwrap_or_else(|| nested("root"));
-    let long = match constants.next() {
-        Some(before) if !last.starts_with(&before) => format!("{before}{last}"),
-        _ => last.clone(),
-    };
-    match status {
-        Some(s) if s.starts_with(['4', '5']) => Name {
-            short: "Error".into(),
-            long: format!("{last}Error"),
-        },
-        Some(_) => Name { short: last, long },
-        None => Name {
-            long: format!("{last}Request"),
-            short: last,
-        },
-    }
+    nested(last.unwrap_or("root"))
 }
 
 /// The component named after a member.

@@ -1,0 +1,67 @@
+//! What a document is about: the operations at each template.
+//!
+//! In: the folded tree, and what operators and ageing leave out. Out: places in the order documents list them, and how much
+//! was left out. It looks at no evidence but times and calls, and writes nothing.
+
+use super::{DocumentOptions, names};
+use crate::fold::{Folded, Operation};
+use crate::part::Part;
+use crate::tree::Method;
+use std::collections::BTreeMap;
+
+/// The operations at one template.
+pub(super) struct Place<'a> {
+    pub path: Vec<Part>,
+    /// Of the parameters, in order.
+    pub names: Vec<String>,
+    pub methods: BTreeMap<Method, &'a Operation>,
+}
+
+/// All of them, by template.
+#[derive(Default)]
+pub(super) struct Places<'a> {
+    pub places: BTreeMap<String, Place<'a>>,
+    /// Operations without a success for too long.
+    pub dropped: u64,
+    /// Calls of operations that rules leave out.
+    pub ignored: u64,
+}
+
+impl<'a> Places<'a> {
+    pub(super) fn of(folded: &'a Folded, options: &DocumentOptions) -> Places<'a> {
+        let mut out = Places::default();
+        folded.walk(&mut Vec::new(), &mut |path, methods| {
+            let names = names::parameters(path);
+            let template = names::template(path, &names);
+            let mut kept = BTreeMap::new();
+            for (method, operation) in methods {
+                if options.rules.ignores(method.as_str(), &template) {
+                    out.ignored += operation.calls();
+                } else if options.is_past(operation.good.last_seen, options.drop_after) {
+                    out.dropped += 1;
+                } else {
+                    kept.insert(*method, operation);
+                }
+            }
+            if !kept.is_empty() {
+                let place = Place {
+                    path: path.to_vec(),
+                    names,
+                    methods: kept,
+                };
+                out.places.insert(template, place);
+            }
+        });
+        out
+    }
+
+    /// How many operations there are.
+    pub(super) fn operations(&self) -> usize {
+        self.places.values().map(|place| place.methods.len()).sum()
+    }
+}
+
+/// How many operations the document would have.
+pub(crate) fn operations(folded: &Folded, options: &DocumentOptions) -> usize {
+    Places::of(folded, options).operations()
+}
