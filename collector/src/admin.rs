@@ -24,6 +24,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use silhouette_reconstruct::{DocumentOptions, HostName, OpenApi, Summary};
 
+use crate::emission::Emission;
+use crate::explain::Explained;
 use crate::gate::Gate;
 use crate::hosts::{Host, Hosts};
 use crate::journal::Shared;
@@ -57,6 +59,8 @@ pub struct Admin {
     pub refusals: Arc<Refusals>,
     /// Exchanges per second, lately.
     pub pulse: Arc<Pulse>,
+    /// How documents are emitted.
+    pub emission: Arc<Emission>,
     /// Names it answers to, besides localhost and addresses; lower case.
     pub names: Vec<String>,
     /// Where shims send to, for the page's advice.
@@ -76,9 +80,10 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/hosts/{host}", get(host))
         .route("/v1/hosts/{host}/openapi.json", get(document_json))
         .route("/v1/hosts/{host}/openapi.yaml", get(document_yaml))
+        .route("/v1/hosts/{host}/explain", get(explain))
         .route("/v1/shims", get(shims))
         .route("/v1/live", get(live::live))
-        .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing here; there are /, /healthz, /readyz, /metrics, /v1/hosts, /v1/hosts/{host}/openapi.json, /v1/hosts/{host}/openapi.yaml, /v1/shims and /v1/live") })
+        .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing here; there are /, /healthz, /readyz, /metrics, /v1/hosts, /v1/hosts/{host}/openapi.json, /v1/hosts/{host}/openapi.yaml, /v1/hosts/{host}/explain, /v1/shims and /v1/live") })
         .layer(middleware::from_fn_with_state(admin.clone(), guard))
         .with_state(admin)
 }
@@ -168,11 +173,22 @@ impl Admin {
             || self.names.contains(&name)
     }
 
+    fn options(&self, host: &Host, openapi: OpenApi) -> DocumentOptions {
+        self.emission
+            .options(&host.name, openapi, crate::unix_millis())
+    }
+
     // As above.
     #[allow(clippy::result_large_err)]
     fn host(&self, name: &str) -> Result<Arc<Host>, Response> {
         let parsed = HostName::parse(name.as_bytes(), "")
             .map_err(|error| problem(StatusCode::BAD_REQUEST, &error.to_string()))?;
+        if self.emission.leaves_out(&parsed) {
+            let why = format!(
+                "a rule leaves the host {parsed} out (setting `rules`, [[host]] with ignore = true)"
+            );
+            return Err(problem(StatusCode::NOT_FOUND, &why));
+        }
         self.hosts.get(&parsed).ok_or_else(|| {
             let known = self.hosts.list();
             let few: Vec<_> = known
@@ -246,7 +262,11 @@ async fn hosts(State(admin): Shown) -> Response {
             .hosts
             .list()
             .iter()
-            .map(|host| described(host, &host.summary()))
+            .filter(|host| !admin.emission.leaves_out(&host.name))
+            .map(|host| {
+                let options = admin.options(host, OpenApi::default());
+                described(host, &host.summary(&options))
+            })
             .collect();
         Json(json!({ "hosts": hosts, "totals": totals(&admin) })).into_response()
     })
@@ -257,8 +277,9 @@ async fn host(State(admin): Shown, Path(name): Path<String>) -> Response {
     blocking(move || match admin.host(&name) {
         Err(refusal) => refusal,
         Ok(host) => {
-            let mut value = described(&host, &host.summary());
-            let document = host.document(&DocumentOptions::default());
+            let options = admin.options(&host, OpenApi::default());
+            let mut value = described(&host, &host.summary(&options));
+            let document = host.document(&options);
             let operations: Vec<_> = document
                 .operations()
                 .iter()
@@ -277,6 +298,36 @@ async fn host(State(admin): Shown, Path(name): Path<String>) -> Response {
                 .collect();
             value["operation_list"] = operations.into();
             Json(value).into_response()
+        }
+    })
+    .await
+}
+
+#[derive(Debug, Deserialize)]
+struct Asked {
+    method: Option<String>,
+    path: Option<String>,
+}
+
+async fn explain(
+    State(admin): Shown,
+    Path(name): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    let Some(path) = asked.path.filter(|path| path.starts_with('/')) else {
+        let why = "want the path of a call, such as explain?method=GET&path=/users/42";
+        return problem(StatusCode::BAD_REQUEST, why);
+    };
+    let method = asked
+        .method
+        .unwrap_or_else(|| "GET".into())
+        .to_ascii_uppercase();
+    blocking(move || match admin.host(&name) {
+        Err(refusal) => refusal,
+        Ok(host) => {
+            let options = admin.options(&host, OpenApi::default());
+            let told = host.explain(&method, &path, &options);
+            Json(Explained::new(host.name.as_str(), &method, &path, told)).into_response()
         }
     })
     .await
@@ -363,11 +414,7 @@ async fn document(
             Ok(host) => host,
             Err(refusal) => return refusal,
         };
-        let options = DocumentOptions {
-            openapi,
-            ..DocumentOptions::default()
-        };
-        let document = host.document(&options);
+        let document = host.document(&admin.options(&host, openapi));
         let (kind, text) = if yaml {
             ("application/yaml", document.to_yaml())
         } else {

@@ -199,6 +199,33 @@ pub struct Settings {
     )]
     pub model_memory: Option<Size>,
 
+    /// Rules (TOML) that documents are emitted with: what is a parameter, what to ignore; read again when it changes [default: none]
+    #[arg(
+        long,
+        env = "SILHOUETTE_RULES",
+        value_name = "FILE",
+        help_heading = "Documents"
+    )]
+    pub rules: Option<PathBuf>,
+
+    /// Operations not seen for so long are marked stale in documents; 0s is never [default: 30d]
+    #[arg(
+        long,
+        env = "SILHOUETTE_STALE_AFTER",
+        value_name = "SPAN",
+        help_heading = "Documents"
+    )]
+    pub stale_after: Option<Span>,
+
+    /// Operations not seen for so long leave documents and memory; 0s is never [default: 90d]
+    #[arg(
+        long,
+        env = "SILHOUETTE_DROP_AFTER",
+        value_name = "SPAN",
+        help_heading = "Documents"
+    )]
+    pub drop_after: Option<Span>,
+
     /// Threads that learn; 0 is one per core [default: 0]
     #[arg(
         long,
@@ -281,6 +308,12 @@ pub struct Config {
     pub host_memory: usize,
     /// Bytes of all models.
     pub model_memory: usize,
+    /// Rules that documents are emitted with.
+    pub rules: Option<PathBuf>,
+    /// Unseen for so long: stale. `None`: never.
+    pub stale_after: Option<Duration>,
+    /// Unseen for so long: gone. `None`: never.
+    pub drop_after: Option<Duration>,
     /// Learning threads, at least 1.
     pub learners: usize,
     /// Log filter.
@@ -378,7 +411,7 @@ impl Settings {
             listen, admin_listen, admin_hosts, admin_tls, max_connections, header_timeout, tls_cert, tls_key,
             tls_client_ca, allow_anonymous, data_dir, journal_limit, checkpoint_interval, checkpoint_bytes,
             disk_reserve, max_message, ingest_buffer, learn_buffer, max_body, max_hosts, host_memory, model_memory,
-            learners, log, log_format)
+            rules, stale_after, drop_after, learners, log, log_format)
     }
 
     /// Fills in the defaults and checks every value.
@@ -521,6 +554,9 @@ impl Settings {
                 1 << 20..=1 << 40,
                 "1m to 1024g",
             )? as usize,
+            rules: self.rules,
+            stale_after: unseen("stale_after", self.stale_after, 30)?,
+            drop_after: unseen("drop_after", self.drop_after, 90)?,
             learners: match count("learners", self.learners, 0, 0..=1024, "0 to 1024")? {
                 0 => std::thread::available_parallelism().map_or(1, usize::from),
                 n => n,
@@ -528,6 +564,15 @@ impl Settings {
             log: self.log.unwrap_or_else(|| "info".into()),
             log_format: self.log_format.unwrap_or_default(),
         };
+        if let (Some(stale), Some(drop)) = (config.stale_after, config.drop_after)
+            && drop < stale
+        {
+            return Err(ConfigError::Range {
+                name: "drop_after",
+                value: Span(drop).to_string(),
+                want: "at least stale_after, or 0s for never: an operation is stale before it leaves",
+            });
+        }
         if config.ingest_buffer < config.max_message {
             return Err(ConfigError::Range {
                 name: "ingest_buffer",
@@ -536,6 +581,25 @@ impl Settings {
             });
         }
         Ok(config)
+    }
+}
+
+/// Days for which an operation may be unseen; 0s is for ever.
+fn unseen(
+    name: &'static str,
+    given: Option<Span>,
+    days: u64,
+) -> Result<Option<Duration>, ConfigError> {
+    match given {
+        Some(span) if span.0.is_zero() => Ok(None),
+        given => self::span(
+            name,
+            given,
+            days * 86_400_000,
+            60_000..=315_576_000_000,
+            "1m to 3650d, or 0s for never",
+        )
+        .map(Some),
     }
 }
 

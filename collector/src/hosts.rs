@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use silhouette_reconstruct::{
-    Document, DocumentOptions, HostName, Limits, Model, Observation, Outcome, Summary,
+    Document, DocumentOptions, Explanation, HostName, Limits, Model, Observation, Outcome, Rules,
+    Summary,
 };
 
 use crate::envelope::Rejected;
@@ -50,6 +51,8 @@ struct Counted {
     version: u64,
     at: Instant,
     took: Duration,
+    /// Rules can change without traffic.
+    rules: Arc<Rules>,
     summary: Summary,
 }
 
@@ -106,13 +109,19 @@ impl Host {
         model.document(&self.name, options)
     }
 
+    /// Why the path of a call became the template it is.
+    pub fn explain(&self, method: &str, path: &str, options: &DocumentOptions) -> Explanation {
+        let model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
+        model.explain(method, path, options)
+    }
+
     /// Counts as of now. Kept until the host is observed again: counting operations costs as much as a document.
-    pub fn summary(&self) -> Summary {
-        self.recent_summary(Duration::ZERO)
+    pub fn summary(&self, options: &DocumentOptions) -> Summary {
+        self.recent_summary(options, Duration::ZERO)
     }
 
     /// Counts that may be as old as `age`, or as twenty times what counting takes.
-    pub fn recent_summary(&self, age: Duration) -> Summary {
+    pub fn recent_summary(&self, options: &DocumentOptions, age: Duration) -> Summary {
         let version = self.observed.load(Relaxed);
         let mut kept = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = &*kept {
@@ -121,7 +130,8 @@ impl Host {
             } else {
                 age.max(kept.took * 20)
             };
-            if kept.version == version || kept.at.elapsed() < patience {
+            let current = kept.version == version || kept.at.elapsed() < patience;
+            if current && kept.rules == options.rules {
                 return kept.summary.clone();
             }
         }
@@ -130,9 +140,10 @@ impl Host {
             .model
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .summary();
+            .summary(options);
         let counted = Counted {
             version,
+            rules: options.rules.clone(),
             at,
             took: at.elapsed(),
             summary,
@@ -168,7 +179,7 @@ impl Hosts {
 
     /// A host that was saved; one over the bound is kept too, it was learnt under another setting.
     pub fn restore(&self, name: HostName, shard: usize, model: Model) {
-        let succeeded = u64::from(model.summary().operations > 0);
+        let succeeded = u64::from(model.summary(&DocumentOptions::default()).operations > 0);
         let host = Arc::new(Host {
             shard,
             model: Mutex::new(model),
@@ -381,10 +392,11 @@ mod tests {
             model_memory: 1 << 30,
         });
         let host = hosts.get_or_create(&name("h"), 0, &mut Vec::new()).unwrap();
+        let options = DocumentOptions::default();
         for n in 1..=3 {
             host.observe(&hosts, &observation(200, n)).unwrap();
-            assert_eq!(host.summary().exchanges, n);
-            assert_eq!(host.summary(), host.summary());
+            assert_eq!(host.summary(&options).exchanges, n);
+            assert_eq!(host.summary(&options), host.summary(&options));
         }
     }
 }

@@ -15,11 +15,13 @@ use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use silhouette_reconstruct::{Document, DocumentOptions, HostName, OpenApi};
 use wildmatch::WildMatch;
 
 use crate::har::HarError;
+use crate::rules::{RuleFile, RuleFileError};
 use fold::{Fold, HostModel};
 use output::Output;
 
@@ -40,6 +42,9 @@ pub struct Args {
     /// Only this host; may be given several times, * stands for anything (*.example.com). Without a port: any port
     #[arg(long = "host", value_name = "HOST")]
     pub hosts: Vec<String>,
+    /// Rules (TOML): what is a parameter or a constant, what to ignore; see docs/rules.md
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
     /// OpenAPI version to write
     #[arg(long, value_name = "VERSION", default_value = "3.1")]
     pub openapi: Version,
@@ -156,6 +161,9 @@ pub enum LearnError {
         /// Where.
         path: String,
     },
+    /// The rules cannot be used.
+    #[error(transparent)]
+    Rules(#[from] RuleFileError),
     /// The document would replace a recording.
     #[error("--output {path} is one of the recordings; give another name")]
     Overwrite {
@@ -202,6 +210,7 @@ pub fn run(args: &Args) -> ExitCode {
 fn learn(args: &Args) -> Result<(), LearnError> {
     let hosts = HostFilter::new(&args.hosts)?;
     let sources = source::find(&args.files)?;
+    let rules = args.rules.as_deref().map(RuleFile::read).transpose()?;
     let output = Output::new(args.output.as_deref(), args.format, &sources)?;
     let available = args
         .threads
@@ -227,7 +236,7 @@ fn learn(args: &Args) -> Result<(), LearnError> {
         min_operations: args.min_operations.get(),
         ..DocumentOptions::default()
     };
-    let learnt = documents(&fold, &options);
+    let learnt = documents(&fold, &options, &rules.unwrap_or_default());
     let qualified = learnt
         .iter()
         .filter(|host| host.document.is_sufficient())
@@ -258,13 +267,20 @@ struct Learnt<'a> {
 }
 
 /// The documents of all hosts, sufficient or not, the one with the most exchanges in operations first.
-fn documents<'a>(fold: &'a Fold, options: &DocumentOptions) -> Vec<Learnt<'a>> {
+fn documents<'a>(fold: &'a Fold, options: &DocumentOptions, rules: &RuleFile) -> Vec<Learnt<'a>> {
     let mut learnt = Vec::new();
     for (host, counts) in &fold.hosts {
+        if rules.leaves_out(host) {
+            continue;
+        }
+        let options = DocumentOptions {
+            rules: Arc::new(rules.of(host)),
+            ..options.clone()
+        };
         learnt.push(Learnt {
             host,
             counts,
-            document: counts.model.document(host, options),
+            document: counts.model.document(host, &options),
         });
     }
     learnt.sort_by_key(|learnt| {

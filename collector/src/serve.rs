@@ -22,6 +22,7 @@ use tower::{Layer, ServiceExt};
 
 use crate::admin::{self, Admin, Pulse};
 use crate::config::Config;
+use crate::emission::Emission;
 use crate::envelope::Envelope;
 use crate::gate::{Gate, GateError};
 use crate::hosts::{Bounds, Hosts};
@@ -30,6 +31,7 @@ use crate::learners::{self, Learners, Pace};
 use crate::listen::Listener;
 use crate::metrics::Metrics;
 use crate::refusals::Refusals;
+use crate::rules::{RuleFileError, RulesInForce};
 use crate::shims::Shims;
 use crate::store::{Checkpoint, Store, StoreError};
 use crate::telemetry::{self, Calls, Telemetry};
@@ -76,6 +78,9 @@ pub enum ServeError {
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The rules file.
+    #[error("setting `rules`: {0}")]
+    Rules(#[from] RuleFileError),
     /// The state.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -105,6 +110,7 @@ pub struct Server {
 struct Upkeep {
     gate: Arc<Gate>,
     tls: Option<Arc<Tls>>,
+    rules: Arc<RulesInForce>,
     data_dir: PathBuf,
 }
 
@@ -116,6 +122,7 @@ impl Server {
         let lock = lock(&config.data_dir)?;
         let gate = Arc::new(Gate::new(&config)?);
         let tls = config.tls.clone().map(Tls::new).transpose()?.map(Arc::new);
+        let rules = Arc::new(RulesInForce::new(config.rules.clone())?);
         let telemetry_socket = bind(config.listen, "listen").await?;
         let admin_socket = bind(config.admin_listen, "admin_listen").await?;
         let (telemetry, admin) = (
@@ -200,6 +207,11 @@ impl Server {
             gate: gate.clone(),
             refusals: refusals.clone(),
             pulse: Arc::new(Pulse::default()),
+            emission: Arc::new(Emission {
+                rules: rules.clone(),
+                stale_after: config.stale_after,
+                drop_after: config.drop_after,
+            }),
             names: config.admin_hosts.clone(),
             telemetry_url: format!("{scheme}://{telemetry}"),
             started: Instant::now(),
@@ -237,6 +249,7 @@ impl Server {
             upkeep: Upkeep {
                 gate,
                 tls,
+                rules,
                 data_dir: config.data_dir,
             },
             _lock: lock,
@@ -320,6 +333,13 @@ impl Upkeep {
                     tracing::error!(%error, "the tokens cannot be read again; those known stay in force");
                 }
                 token_error = failed;
+            }
+            match self.rules.reload() {
+                Ok(Some(rules)) => tracing::info!(rules, "the rules have been read again"),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(%error, "the rules cannot be read again; the old ones stay in force");
+                }
             }
             match self.tls.as_ref().map(|tls| tls.reload()) {
                 Some(Ok(true)) => tracing::info!("the certificate has been read again"),

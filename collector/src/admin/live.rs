@@ -17,6 +17,8 @@ use base64::Engine;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use silhouette_reconstruct::OpenApi;
+
 use super::{Shown, blocking, described, totals};
 use crate::metrics::Metrics;
 
@@ -102,9 +104,11 @@ pub(super) async fn live(State(admin): Shown) -> Response {
             .hosts
             .list()
             .iter()
+            .filter(|host| !admin.emission.leaves_out(&host.name))
             .map(|host| {
+                let options = admin.options(host, OpenApi::default());
                 // Not newer than the page can show: counting operations costs.
-                let summary = host.recent_summary(Duration::from_secs(2));
+                let summary = host.recent_summary(&options, Duration::from_secs(2));
                 (
                     summary.operations,
                     summary.exchanges,

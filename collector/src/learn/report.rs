@@ -120,11 +120,11 @@ pub(super) fn why_nothing(fold: &Fold, learnt: &[Learnt<'_>], args: &Args) -> St
 
 /// What of a host's exchanges is in no operation, by reason.
 fn left_out(host: &Learnt<'_>) -> BTreeMap<&'static str, u64> {
-    let noise = host.counts.model.summary().left_out;
+    let noise = host.counts.model.left_out();
     let learnt = host.counts.exchanges.saturating_sub(noise.values().sum());
     let mut all = noise
-        .into_iter()
-        .map(|(noise, count)| (noise.as_str(), count))
+        .iter()
+        .map(|(noise, count)| (noise.as_str(), *count))
         .collect::<BTreeMap<_, _>>();
     let without = learnt.saturating_sub(calls(&host.document));
     if without > 0 {

@@ -5,6 +5,7 @@ use crate::hosts::Bounds;
 use crate::journal::{Batch, Journal, Limits};
 use prost::Message as _;
 use silhouette_proto::telemetry::v1::{Exchange, ExportRequest, Request, Response, Shim};
+use silhouette_reconstruct::DocumentOptions;
 use std::path::Path;
 
 /// A journal, learners on it, and what they report.
@@ -111,7 +112,7 @@ impl World {
         self.hosts
             .list()
             .iter()
-            .map(|host| host.summary().exchanges)
+            .map(|host| host.summary(&DocumentOptions::default()).exchanges)
             .sum()
     }
 
