@@ -4,6 +4,7 @@
 //! its siblings can tell. A pure function of the text: every model of a host sees the same classes.
 
 use crate::format;
+use crate::lexicon;
 use crate::pattern;
 use serde::{Deserialize, Serialize};
 
@@ -150,8 +151,13 @@ fn random(text: &str, least: usize) -> bool {
     }
     let mixed = usize::from(upper > 0) + usize::from(lower > 0) + usize::from(digit > 0);
     // camelCase and names with a number change seldom; random text changes at every third character or so.
+    // Short words in camelCase change as often, but they are words.
     (digit > 0 && mixed >= 2 && changes * 4 >= text.len())
-        || (digit == 0 && mixed == 2 && text.len() >= 12 && changes * 5 >= text.len() * 2)
+        || (digit == 0
+            && mixed == 2
+            && text.len() >= 12
+            && changes * 5 >= text.len() * 2
+            && lexicon::level(text) < 1.0)
 }
 
 /// `v1`, `v2.1`, `2.0`, `v1beta2`: the version of an API, constant however many there are.
@@ -237,6 +243,7 @@ mod tests {
             "users",
             "user-profiles",
             "getUserById",
+            "WhatAreMyOptions",
             "v1",
             "2.0",
             "oauth2",

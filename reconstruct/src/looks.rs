@@ -3,7 +3,9 @@
 //! In: a word without a [`crate::class::Class`]. Out: whether it has a look that values or constants tend to have. Pure
 //! functions of the text.
 
-/// Digits among letters or changing case: made by a machine or numbered, and no version.
+use crate::lexicon;
+
+/// Digits among letters, or changing case without a word that anybody would read: made by a machine or numbered.
 pub(crate) fn is_made(word: &str) -> bool {
     let bytes = word.as_bytes();
     let digits = bytes.iter().filter(|b| b.is_ascii_digit()).count();
@@ -11,15 +13,11 @@ pub(crate) fn is_made(word: &str) -> bool {
         .windows(2)
         .filter(|w| matches!(w, [a, b] if a.is_ascii_lowercase() && b.is_ascii_uppercase()))
         .count();
-    let uppers = bytes
-        .windows(2)
-        .filter(|w| matches!(w, [a, b] if a.is_ascii_uppercase() && b.is_ascii_uppercase()))
-        .count();
     let mixed =
         bytes.iter().any(u8::is_ascii_lowercase) && bytes.iter().any(u8::is_ascii_uppercase);
     digits >= 2 && digits * 5 >= bytes.len()
-        || (mixed && bytes.len() <= 12 && turns >= 2 && uppers >= 1)
-        || (digits >= 1 && mixed && turns >= 1 && bytes.len() <= 10)
+        || digits >= 1 && mixed && turns >= 1 && bytes.len() <= 10
+        || mixed && (digits >= 1 || turns >= 2) && lexicon::level(word) == 0.0
 }
 
 /// `getUserById`, `FindByStatus`, `_search`: names programmers give.
@@ -89,8 +87,15 @@ mod tests {
     fn looks_are_told_apart() {
         check(
             is_made,
-            &["ab3dEFgh", "joan80", "x12"],
-            &["users", "getUser", "oauth2"],
+            &[
+                "ab3dEFgh",
+                "joan80",
+                "x12",
+                "zzjwQjUu",
+                "ErsTqBze",
+                "dat_GKWKQMWFN4CQwh",
+            ],
+            &["users", "getUser", "oauth2", "WhatAreMyOptions", "Users2"],
         );
         check(
             is_code_name,
