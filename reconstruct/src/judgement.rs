@@ -5,7 +5,7 @@
 //!
 //! The weights are those of a logistic regression over the paths of some two hundred published descriptions, none of them
 //! used to measure accuracy, played as full and as sparse traffic, half of it with names made of the very words that paths
-//! are made of. Every figure is bounded and settles as traffic grows, so a verdict does not drift with the number of calls.
+//! are made of. Every figure is bounded and settles as traffic grows.
 
 use crate::bounded::Seen;
 use crate::cluster::Cluster;
@@ -215,11 +215,6 @@ pub(crate) fn judge(
         j.add("no other word beside them", 1.0, ALONE);
     } else {
         j.add(
-            "words per call among the others",
-            others.words / others.calls,
-            OTHERS_SPARSE,
-        );
-        j.add(
             "share of the others that was an id, name or slug",
             others.identities / others.words,
             OTHERS_IDENTITY,
@@ -252,33 +247,32 @@ fn looks_mixed(words: &[&str]) -> bool {
 }
 
 // Log-odds for a figure of 1.
-const BIAS: f64 = -5.1;
-const MANY_WORDS: f64 = 1.0;
+const BIAS: f64 = -5.2;
+const MANY_WORDS: f64 = 1.3;
 const LIKENESS: f64 = 1.5;
-const FRESH: f64 = 2.0;
-const SPARSE: f64 = 3.9;
-const MADE: f64 = 2.1;
-const CODE_NAME: f64 = -1.4;
-const COMMON_END: f64 = -0.8;
-const IDENTITY: f64 = 3.5;
-const CHANGED: f64 = 1.0;
-const POSTED: f64 = -1.3;
+const FRESH: f64 = 2.5;
+const SPARSE: f64 = 4.7;
+const MADE: f64 = 2.5;
+const CODE_NAME: f64 = -1.6;
+const COMMON_END: f64 = -0.9;
+const IDENTITY: f64 = 4.1;
+const CHANGED: f64 = 1.1;
+const POSTED: f64 = -1.5;
 const BARE: f64 = 0.5;
 const UNLIKE_VALUES: f64 = -1.2;
-const WITHIN_VALUES: f64 = 1.8;
-const AMONG_NUMBERS: f64 = -0.8;
-const ABOVE_VALUES: f64 = -0.6;
-const PLURAL: f64 = -1.9;
-const AT_FRONT: f64 = -1.4;
-const AFTER_PLURAL: f64 = 0.5;
+const WITHIN_VALUES: f64 = 1.3;
+const AMONG_NUMBERS: f64 = -1.1;
+const ABOVE_VALUES: f64 = -0.7;
+const PLURAL: f64 = -1.8;
+const AT_FRONT: f64 = -1.5;
+const AFTER_PLURAL: f64 = 0.6;
 const AFTER_VALUE: f64 = -0.3;
 const LEXICON: f64 = -0.7;
-const HYPHEN: f64 = 2.2;
-const DOT: f64 = 0.9;
-const CAPITALS: f64 = 2.0;
-const STRUCTURED: f64 = 0.8;
-const ALONE: f64 = 1.3;
-const OTHERS_SPARSE: f64 = 1.8;
-const OTHERS_IDENTITY: f64 = 1.2;
-const OTHERS_PLURAL: f64 = -0.8;
-const OTHERS_STRUCTURED: f64 = 1.0;
+const HYPHEN: f64 = 2.3;
+const DOT: f64 = 1.1;
+const CAPITALS: f64 = 2.2;
+const STRUCTURED: f64 = 0.9;
+const ALONE: f64 = 0.7;
+const OTHERS_IDENTITY: f64 = 1.7;
+const OTHERS_PLURAL: f64 = -1.2;
+const OTHERS_STRUCTURED: f64 = 1.2;
