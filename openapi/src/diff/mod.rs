@@ -1,0 +1,307 @@
+//! What changed from one description to the next, and whom it breaks.
+//!
+//! In: two descriptions. Out: a [`Report`] whose `first` is the old and whose `second` is the new document. Operations are the
+//! same when method and path are, base paths of the servers included and names of parameters left out. Direction matters: what
+//! a request may hold must not become less, what a response may hold must not become more. It compares what documents say, not
+//! how: order, wording, examples, `$ref` or not, and the version of the specification make no difference.
+
+mod contents;
+mod security;
+mod shapes;
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::description::{Description, Operation, Parameter, Place};
+use crate::operations::bases;
+use crate::report::{Finding, Report};
+use crate::rule::Rule;
+use crate::template::Template;
+pub(crate) use contents::{covering, media_of};
+use shapes::{Direction, Shapes};
+
+/// Compares two descriptions of one API.
+pub fn diff(old: &Description, new: &Description) -> Report {
+    let mut differ = Differ {
+        old,
+        new,
+        findings: Vec::new(),
+        shapes: Shapes::new(old, new),
+    };
+    let pairs = pairs(old, new);
+    let mut taken = vec![false; new.operations.len()];
+    for (before, partner) in old.operations.iter().zip(&pairs) {
+        match partner.and_then(|at| Some((at, new.operations.get(at)?))) {
+            Some((at, after)) => {
+                if let Some(taken) = taken.get_mut(at) {
+                    *taken = true;
+                }
+                differ.operation(before, after);
+            }
+            None => differ.removed(before),
+        }
+    }
+    for (after, taken) in new.operations.iter().zip(&taken) {
+        if !taken {
+            let message = "it is new".to_owned();
+            differ.found(Rule::OperationAdded, after, message, "", ("", &after.pointer));
+        }
+    }
+    differ.servers();
+    let Differ {
+        mut findings,
+        shapes,
+        ..
+    } = differ;
+    findings.extend(shapes.findings());
+    for finding in &mut findings {
+        finding.first = old.existing(&finding.first);
+        finding.second = new.existing(&finding.second);
+    }
+    Report {
+        first_operations: old.operations.len(),
+        second_operations: new.operations.len(),
+        matched: pairs.iter().flatten().count(),
+        ..Report::of_findings(findings)
+    }
+}
+
+/// For each old operation the new one with the same method and path.
+fn pairs(old: &Description, new: &Description) -> Vec<Option<usize>> {
+    let mut whole: HashMap<String, usize> = HashMap::new();
+    let mut bare: HashMap<String, usize> = HashMap::new();
+    for (at, operation) in new.operations.iter().enumerate() {
+        for base in &operation.bases {
+            let shape = operation.template.below(base).shape();
+            whole.entry(format!("{} {shape}", operation.method)).or_insert(at);
+        }
+        let shape = operation.template.shape();
+        bare.entry(format!("{} {shape}", operation.method)).or_insert(at);
+    }
+    let mut taken = vec![false; new.operations.len()];
+    let mut take = |at: usize| match taken.get_mut(at) {
+        Some(taken) if !*taken => {
+            *taken = true;
+            Some(at)
+        }
+        _ => None,
+    };
+    let mut pairs: Vec<Option<usize>> = Vec::with_capacity(old.operations.len());
+    for operation in &old.operations {
+        let found = operation.bases.iter().find_map(|base| {
+            let shape = operation.template.below(base).shape();
+            whole.get(&format!("{} {shape}", operation.method)).copied()
+        });
+        pairs.push(found.and_then(&mut take));
+    }
+    // The base path changed, the path below it did not.
+    for (operation, pair) in old.operations.iter().zip(&mut pairs) {
+        if pair.is_none() {
+            let shape = operation.template.shape();
+            let found = bare.get(&format!("{} {shape}", operation.method)).copied();
+            *pair = found.and_then(&mut take);
+        }
+    }
+    pairs
+}
+
+/// Comparing two descriptions.
+struct Differ<'a> {
+    old: &'a Description,
+    new: &'a Description,
+    findings: Vec<Finding>,
+    shapes: Shapes<'a>,
+}
+
+impl<'a> Differ<'a> {
+    fn found(
+        &mut self,
+        rule: Rule,
+        operation: &Operation,
+        message: String,
+        subject: &str,
+        at: (&str, &str),
+    ) {
+        self.findings.push(Finding {
+            rule,
+            message,
+            subject: subject.to_owned(),
+            operations: vec![operation.name()],
+            first: at.0.to_owned(),
+            second: at.1.to_owned(),
+            seen: None,
+        });
+    }
+
+    fn removed(&mut self, operation: &Operation) {
+        let (rule, message) = if operation.deprecated {
+            let message = "it is gone; it was deprecated before".to_owned();
+            (Rule::DeprecatedOperationRemoved, message)
+        } else {
+            (Rule::OperationRemoved, "it is gone".to_owned())
+        };
+        // The new document has the path at best: the nearest place that is left.
+        let at = (operation.pointer.clone(), operation.pointer.clone());
+        self.found(rule, operation, message, "", (&at.0, &at.1));
+    }
+
+    fn operation(&mut self, old: &'a Operation, new: &'a Operation) {
+        let at = (old.pointer.as_str(), new.pointer.as_str());
+        if new.deprecated && !old.deprecated {
+            self.found(Rule::OperationDeprecated, new, "it is now deprecated".into(), "", at);
+        }
+        if old.deprecated && !new.deprecated {
+            let message = "it is no longer deprecated".into();
+            self.found(Rule::OperationUndeprecated, new, message, "", at);
+        }
+        if let Some(before) = &old.id
+            && new.id.as_ref() != Some(before)
+        {
+            let message = match &new.id {
+                Some(after) => format!("its operationId is `{after}`, was `{before}`"),
+                None => format!("its operationId `{before}` is gone"),
+            };
+            self.found(Rule::OperationIdChanged, new, message, "", at);
+        }
+        self.base_paths(old, new);
+        self.security(old, new);
+        self.parameters(old, new);
+        self.body(old, new);
+        self.responses(old, new);
+    }
+
+    fn base_paths(&mut self, old: &Operation, new: &Operation) {
+        let lost: Vec<&String> = old.bases.iter().filter(|base| !new.bases.contains(base)).collect();
+        if lost.is_empty() {
+            return;
+        }
+        let list = |bases: &[&String]| {
+            let shown: Vec<String> = bases
+                .iter()
+                .map(|base| format!("`{}`", if base.is_empty() { "/" } else { base }))
+                .collect();
+            shown.join(", ")
+        };
+        let all: Vec<&String> = new.bases.iter().collect();
+        let message = format!("it is below {}, no longer below {}", list(&all), list(&lost));
+        self.found(Rule::BasePathChanged, new, message, "base path", ("/servers", "/servers"));
+    }
+
+    fn servers(&mut self) {
+        let (old, new) = (self.old.servers(), self.new.servers());
+        let known = bases(new);
+        let mut document = |rule, message: String, subject: &str| {
+            self.findings.push(Finding {
+                rule,
+                message,
+                subject: subject.to_owned(),
+                operations: Vec::new(),
+                first: "/servers".to_owned(),
+                second: "/servers".to_owned(),
+                seen: None,
+            });
+        };
+        for url in old.iter().filter(|url| !new.contains(url)) {
+            // Where the base path changed, that is said of the operations.
+            if bases(std::slice::from_ref(url)).iter().all(|base| known.contains(base)) {
+                document(Rule::ServerRemoved, format!("server `{url}` is gone"), url);
+            }
+        }
+        for url in new.iter().filter(|url| !old.contains(url)) {
+            if !old.is_empty() {
+                document(Rule::ServerAdded, format!("server `{url}` is new"), url);
+            }
+        }
+    }
+
+    fn parameters(&mut self, old: &'a Operation, new: &'a Operation) {
+        let renamed = renamed(&old.template, &new.template);
+        for (after, before) in &renamed {
+            if after != before {
+                let message = format!("path parameter `{before}` is now called `{after}`");
+                let at = (old.pointer.as_str(), new.pointer.as_str());
+                self.found(Rule::PathParameterRenamed, new, message, before, at);
+            }
+        }
+        let mut before: BTreeMap<(Place, String), &Parameter> = BTreeMap::new();
+        for parameter in old.parameters.iter().filter(|parameter| !is_ignored(parameter)) {
+            before.insert(parameter.key(), parameter);
+        }
+        for after in new.parameters.iter().filter(|parameter| !is_ignored(parameter)) {
+            let mut key = after.key();
+            if after.place == Place::Path
+                && let Some((_, name)) = renamed.iter().find(|(name, _)| *name == after.name)
+            {
+                key.1.clone_from(name);
+            }
+            let subject = format!("{} {}", after.place.as_str(), after.name);
+            match before.remove(&key) {
+                Some(before) => self.parameter(before, after, new, &subject),
+                None if after.place == Place::Path => {}
+                None => {
+                    let (rule, message) = if after.required {
+                        let message = format!("{} is new and must be sent", after.shown());
+                        (Rule::RequiredParameterAdded, message)
+                    } else {
+                        (Rule::ParameterAdded, format!("{} is new", after.shown()))
+                    };
+                    self.found(rule, new, message, &subject, (&old.pointer, &after.pointer));
+                }
+            }
+        }
+        for gone in before.into_values().filter(|gone| gone.place != Place::Path) {
+            let subject = format!("{} {}", gone.place.as_str(), gone.name);
+            let message = format!("{} is gone", gone.shown());
+            let at = (gone.pointer.as_str(), new.pointer.as_str());
+            self.found(Rule::ParameterRemoved, new, message, &subject, at);
+        }
+    }
+
+    fn parameter(
+        &mut self,
+        old: &'a Parameter,
+        new: &'a Parameter,
+        operation: &Operation,
+        subject: &str,
+    ) {
+        let at = (old.pointer.as_str(), new.pointer.as_str());
+        let shown = new.shown();
+        if new.required && !old.required {
+            let message = format!("{shown} must now be sent");
+            self.found(Rule::ParameterBecameRequired, operation, message, subject, at);
+        }
+        if old.required && !new.required {
+            let message = format!("{shown} may now be left out");
+            self.found(Rule::ParameterBecameOptional, operation, message, subject, at);
+        }
+        if new.deprecated && !old.deprecated {
+            let message = format!("{shown} is now deprecated");
+            self.found(Rule::ParameterDeprecated, operation, message, subject, at);
+        }
+        let (Some(before), Some(after)) = (old.schema, new.schema) else {
+            return;
+        };
+        if old.style != new.style && self.shapes.both_hold_several(before, after) {
+            let message = format!(
+                "several values of {shown} are written as {}, were as {}",
+                new.style, old.style
+            );
+            self.found(Rule::ParameterStyleChanged, operation, message, subject, at);
+        }
+        self.shapes
+            .compare(before, after, Direction::Request, operation.name(), shown);
+    }
+}
+
+/// New and old names of path parameters at the same place.
+fn renamed(old: &Template, new: &Template) -> Vec<(String, String)> {
+    let pairs = new.parameters_of(old).into_iter();
+    pairs.map(|(new, old)| (new.to_owned(), old.to_owned())).collect()
+}
+
+/// OpenAPI 3.1, "Parameter Object": these are described elsewhere, and shall be ignored as parameters.
+pub(crate) fn is_ignored(parameter: &Parameter) -> bool {
+    parameter.place == Place::Header
+        && ["accept", "content-type", "authorization"]
+            .iter()
+            .any(|name| parameter.name.eq_ignore_ascii_case(name))
+}

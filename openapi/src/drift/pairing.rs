@@ -1,0 +1,324 @@
+//! Which operation of the description an observed one is.
+//!
+//! In: two descriptions. Out: a verdict on each observed operation.
+//!
+//! * The same template, names of parameters aside, is the same operation.
+//! * An observed constant below a documented parameter (`/users/me` and `/users/{id}`) is that operation, if the constant is a
+//!   value the parameter admits; of several templates the one with the constants further left (OpenAPI, "Path Templating
+//!   Matching"). A word where the description wants an integer, a UUID or one of an enum is not.
+//! * An observed parameter over documented constants (`/reports/{name}` and `/reports/daily`): the traffic does not tell which were
+//!   called, so none of them is an orphan for sure, and nothing is compared.
+//! * `HEAD` is documented where `GET` is (RFC 9110, 9.3.2), `OPTIONS` wherever the path is (9.3.7).
+//! * Base paths of the servers count. If nothing of the traffic is below any, it is tried without one, and below what the observed
+//!   paths begin with: gateways add and strip prefixes.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::description::{Description, Operation, Place};
+use crate::schema::{Schemas, Types};
+use crate::template::{Cover, Template};
+
+/// What an observed operation is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// An operation of the description, by index; and whether its contents can be compared.
+    Documented { index: usize, compare: bool },
+    /// Some of these.
+    Among(Vec<usize>),
+    /// The path of this one, with another method.
+    OtherMethods(usize),
+    /// None.
+    Unknown,
+}
+
+/// The verdicts on all observed operations.
+pub(super) struct Pairing {
+    pub(super) verdicts: Vec<Verdict>,
+    /// Operations of the description that an observed one covers which is another by its verdict: by index, the observed one.
+    pub(super) covered: BTreeMap<usize, usize>,
+    /// The base path that was found in the traffic, where the servers' fit nothing.
+    pub(super) other_base: Option<String>,
+}
+
+/// Prefixes of observed paths are tried up to here.
+const MAX_PREFIX: usize = 3;
+const MAX_TRIED: usize = 16;
+
+/// All described operations at all their paths, found by the number of segments: only templates of one length can cover each
+/// other, but for those that take any number.
+struct Candidates<'a> {
+    all: Vec<Candidate<'a>>,
+    by_length: HashMap<usize, Vec<usize>>,
+    greedy: Vec<usize>,
+}
+
+impl<'a> Candidates<'a> {
+    fn near(&self, template: &Template) -> impl Iterator<Item = &Candidate<'a>> + Clone {
+        let all = template.is_greedy().then_some(0..self.all.len());
+        let some = if all.is_some() {
+            [None, None]
+        } else {
+            [self.by_length.get(&template.length()), Some(&self.greedy)]
+        };
+        let some = some.into_iter().flatten().flatten().copied();
+        some.chain(all.into_iter().flatten())
+            .filter_map(|at| self.all.get(at))
+    }
+}
+
+/// A described operation at one whole path.
+struct Candidate<'a> {
+    index: usize,
+    operation: &'a Operation,
+    template: Template,
+}
+
+impl Pairing {
+    pub(super) fn of(documented: &Description, observed: &Description) -> Pairing {
+        let seen: Vec<Template> = observed
+            .operations
+            .iter()
+            .map(|operation| {
+                let base = operation.bases.first().map_or("", String::as_str);
+                operation.template.below(base)
+            })
+            .collect();
+        let declared = candidates(documented, None);
+        let matched = count(documented, &declared, observed, &seen);
+        if matched > 0 || observed.operations.is_empty() {
+            return Self::with(documented, &declared, observed, &seen, None);
+        }
+        let mut best: Option<(usize, String)> = None;
+        for base in prefixes(&seen) {
+            let all = candidates(documented, Some(&base));
+            let matched = count(documented, &all, observed, &seen);
+            if matched > best.as_ref().map_or(0, |(most, _)| *most) {
+                best = Some((matched, base));
+            }
+        }
+        match best {
+            Some((_, base)) => {
+                let all = candidates(documented, Some(&base));
+                Self::with(documented, &all, observed, &seen, Some(base))
+            }
+            None => Self::with(documented, &declared, observed, &seen, None),
+        }
+    }
+
+    fn with(
+        documented: &Description,
+        candidates: &Candidates<'_>,
+        observed: &Description,
+        seen: &[Template],
+        other_base: Option<String>,
+    ) -> Pairing {
+        let mut verdicts = Vec::new();
+        let mut covered = BTreeMap::new();
+        for (at, (operation, template)) in observed.operations.iter().zip(seen).enumerate() {
+            verdicts.push(verdict(&documented.schemas, candidates, operation, template));
+            for candidate in candidates.near(template) {
+                if candidate.operation.method == operation.method
+                    && template.covers(&candidate.template) == Some(Cover::Wider)
+                {
+                    covered.entry(candidate.index).or_insert(at);
+                }
+            }
+        }
+        Pairing {
+            verdicts,
+            covered,
+            other_base,
+        }
+    }
+}
+
+fn candidates<'a>(documented: &'a Description, base: Option<&str>) -> Candidates<'a> {
+    let mut out = Candidates {
+        all: Vec::new(),
+        by_length: HashMap::new(),
+        greedy: Vec::new(),
+    };
+    for (index, operation) in documented.operations.iter().enumerate() {
+        let bases: Vec<&str> = match base {
+            Some(base) => vec![base],
+            None => operation.bases.iter().map(String::as_str).collect(),
+        };
+        for base in bases {
+            let template = operation.template.below(base);
+            let at = out.all.len();
+            if template.is_greedy() {
+                out.greedy.push(at);
+            } else {
+                out.by_length.entry(template.length()).or_default().push(at);
+            }
+            out.all.push(Candidate {
+                index,
+                operation,
+                template,
+            });
+        }
+    }
+    out
+}
+
+/// How many observed operations are documented.
+fn count(
+    documented: &Description,
+    candidates: &Candidates<'_>,
+    observed: &Description,
+    seen: &[Template],
+) -> usize {
+    let pairs = observed.operations.iter().zip(seen);
+    pairs
+        .filter(|(operation, template)| {
+            let verdict = verdict(&documented.schemas, candidates, operation, template);
+            matches!(verdict, Verdict::Documented { .. } | Verdict::Among(_))
+        })
+        .count()
+}
+
+/// No base path, and the constants that observed paths begin with, in an order that does not depend on theirs.
+fn prefixes(seen: &[Template]) -> Vec<String> {
+    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    for template in seen {
+        let mut prefix = String::new();
+        for constant in template.leading_constants().take(MAX_PREFIX) {
+            prefix.push('/');
+            prefix.push_str(constant);
+            *found.entry(prefix.clone()).or_default() += 1;
+        }
+    }
+    let mut sorted: Vec<(String, usize)> = found.into_iter().collect();
+    sorted.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let most = sorted.into_iter().map(|(prefix, _)| prefix);
+    std::iter::once(String::new())
+        .chain(most)
+        .take(MAX_TRIED)
+        .collect()
+}
+
+fn verdict(
+    schemas: &Schemas,
+    candidates: &Candidates<'_>,
+    operation: &Operation,
+    template: &Template,
+) -> Verdict {
+    let fits = |candidate: &&Candidate<'_>| {
+        candidate.template.covers(template).is_some() && admits(schemas, candidate, template)
+    };
+    let same_method = |candidate: &&Candidate<'_>| candidate.operation.method == operation.method;
+    let near = candidates.near(template);
+    if let Some((index, as_good)) = best(near.clone().filter(same_method).filter(fits)) {
+        // Told apart by a query or fragment in the path alone, which the traffic's templates have not.
+        if as_good.len() > 1 {
+            let suffix = |candidate: &&Candidate<'_>| {
+                as_good.contains(&candidate.index) && candidate.template.suffix == template.suffix
+            };
+            return match near.clone().find(suffix) {
+                Some(candidate) => Verdict::Documented {
+                    index: candidate.index,
+                    compare: true,
+                },
+                None => Verdict::Among(as_good.into_iter().collect()),
+            };
+        }
+        return Verdict::Documented {
+            index,
+            compare: true,
+        };
+    }
+    let within: BTreeSet<usize> = near
+        .clone()
+        .filter(same_method)
+        .filter(|candidate| template.covers(&candidate.template).is_some())
+        .map(|candidate| candidate.index)
+        .collect();
+    if !within.is_empty() {
+        return Verdict::Among(within.into_iter().collect());
+    }
+    match best(near.clone().filter(fits)) {
+        None => Verdict::Unknown,
+        Some((index, as_good)) => {
+            let get = near
+                .filter(|candidate| as_good.contains(&candidate.index))
+                .find(|candidate| candidate.operation.method == "GET")
+                .map(|candidate| candidate.index);
+            match (operation.method.as_str(), get) {
+                ("HEAD", Some(index)) => Verdict::Documented {
+                    index,
+                    compare: false,
+                },
+                ("OPTIONS", _) => Verdict::Documented {
+                    index,
+                    compare: false,
+                },
+                _ => Verdict::OtherMethods(index),
+            }
+        }
+    }
+}
+
+/// The candidate that is tried first, and all that are tried no later, by index.
+fn best<'c, 'd: 'c>(
+    all: impl Iterator<Item = &'c Candidate<'d>>,
+) -> Option<(usize, BTreeSet<usize>)> {
+    let mut best: Option<&Candidate<'_>> = None;
+    let mut as_good = BTreeSet::new();
+    for candidate in all {
+        let order = best.map_or(Ordering::Less, |best| {
+            candidate.template.by_precedence(&best.template)
+        });
+        match order {
+            Ordering::Less => {
+                best = Some(candidate);
+                as_good = BTreeSet::from([candidate.index]);
+            }
+            Ordering::Equal => {
+                as_good.insert(candidate.index);
+            }
+            Ordering::Greater => {}
+        }
+    }
+    best.map(|best| (best.index, as_good))
+}
+
+/// Whether the constants of an observed template are values that the documented parameters in their place admit.
+fn admits(schemas: &Schemas, candidate: &Candidate<'_>, template: &Template) -> bool {
+    candidate
+        .template
+        .constants_of(template)
+        .iter()
+        .all(|(name, constant)| {
+            let mut parameters = candidate.operation.parameters_in(Place::Path);
+            let schema = parameters
+                .find(|parameter| parameter.name == *name)
+                .and_then(|parameter| parameter.schema);
+            schema.is_none_or(|schema| {
+                let flat = schemas.flat(schema);
+                let types = schemas.types(&flat);
+                let listed = flat.values.as_ref().is_none_or(|values| {
+                    values.iter().any(|value| value.trim_matches('"') == *constant)
+                });
+                listed && admitted(constant, types, flat.format.as_deref())
+            })
+        })
+}
+
+fn admitted(constant: &str, types: Types, format: Option<&str>) -> bool {
+    if types.has(Types::STRING) {
+        return match format {
+            Some("uuid") => {
+                constant.len() == 36
+                    && constant.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit())
+            }
+            Some("date" | "date-time") => constant.starts_with(|c: char| c.is_ascii_digit()),
+            _ => true,
+        };
+    }
+    let number = types.has(Types::NUMBER) && constant.parse::<f64>().is_ok();
+    let integer = types.has(Types::INTEGER) && constant.parse::<i128>().is_ok();
+    let boolean = types.has(Types::BOOLEAN) && matches!(constant, "true" | "false");
+    let several = types.has(Types::ARRAY) || types.has(Types::OBJECT);
+    number || integer || boolean || several
+}
