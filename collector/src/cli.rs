@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{ConfigError, Settings};
-use crate::learn;
 use crate::quantity::Span;
+use crate::{check, diff, learn};
 
 /// Takes telemetry from Silhouette's capture shims, keeps it durable, and reconstructs an OpenAPI document per host.
 #[derive(Debug, Parser)]
@@ -20,6 +20,8 @@ Examples:
       Serve on 127.0.0.1: telemetry on port 4320, live page on http://127.0.0.1:4321/
   silhouette-collector learn traffic.har --output openapi.yaml
       No service, no gateway: reconstruct from a recording
+  silhouette-collector check openapi.yaml --against traffic.har
+      What the traffic has and the description has not, and the reverse
   silhouette-collector token create --name edge-1
       A token for one shim; from then on every shim needs one
   silhouette-collector serve --listen 0.0.0.0:4320 --tls-cert cert.pem --tls-key key.pem
@@ -46,6 +48,10 @@ pub enum Command {
     Serve(Serve),
     /// Reconstruct documents offline, from HAR recordings
     Learn(learn::Args),
+    /// Compare two descriptions: what changed, and whom it breaks
+    Diff(diff::Args),
+    /// Compare a description with traffic: shadow, zombie and orphan operations, and what contradicts
+    Check(check::Args),
     /// Create, list and revoke the tokens shims authenticate with
     #[command(subcommand, after_help = TOKEN_HELP)]
     Token(Token),

@@ -259,6 +259,59 @@ fn learn(args: &Args) -> Result<(), LearnError> {
     Ok(())
 }
 
+/// What recordings came to, for comparing.
+#[derive(Debug)]
+pub struct Recorded {
+    /// The hosts with at least one operation and their documents, the one with the most exchanges in operations first.
+    pub hosts: Vec<(HostName, Document)>,
+    /// What went wrong and did not stop the learning, ready to print.
+    pub warnings: Vec<String>,
+}
+
+/// Learns recordings as `learn` does, and gives the documents instead of writing them.
+pub fn recorded(
+    files: &[PathBuf],
+    hosts: &[String],
+    keep_going: bool,
+) -> Result<Recorded, LearnError> {
+    let args = Args {
+        files: files.to_vec(),
+        output: None,
+        hosts: hosts.to_vec(),
+        openapi: Version::V31,
+        min_operations: NonZeroUsize::MIN,
+        format: None,
+        keep_going,
+        threads: None,
+        quiet: false,
+    };
+    let filter = HostFilter::new(&args.hosts)?;
+    let sources = source::find(&args.files)?;
+    let available = std::thread::available_parallelism();
+    let threads = available.map_or(1, NonZeroUsize::get).min(MAX_THREADS);
+    let bar = progress(&args, &sources);
+    let fold = fold::fold(&sources, &filter, threads, keep_going, bar)?;
+    let options = DocumentOptions {
+        openapi: OpenApi::V31,
+        min_operations: 1,
+    };
+    let learnt = documents(&fold, &options);
+    if !learnt.iter().any(|host| host.document.is_sufficient()) {
+        return Err(LearnError::Nothing(report::why_nothing(
+            &fold, &learnt, &args,
+        )));
+    }
+    let hosts = learnt
+        .into_iter()
+        .filter(|host| host.document.is_sufficient())
+        .map(|host| (host.host.clone(), host.document))
+        .collect();
+    Ok(Recorded {
+        hosts,
+        warnings: fold.warnings,
+    })
+}
+
 /// What was learnt of one host.
 struct Learnt<'a> {
     host: &'a HostName,

@@ -5,12 +5,16 @@
 //! memory than its settings allow, and never looks up or contacts anybody.
 
 pub mod admin;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod decode;
+pub mod described;
+pub mod diff;
 pub mod emission;
 pub mod envelope;
 pub mod explain;
+pub mod findings;
 pub mod gate;
 pub mod har;
 pub mod hosts;

@@ -1,5 +1,5 @@
 //! The `silhouette-collector` program: parses the command line, runs one command, and turns its outcome into an exit
-//! code (0 good, 1 failed, 2 wrong usage). Everything it does is in the library.
+//! code (0 good, 1 failed, 2 wrong usage; `diff` and `check` have their own, see their help). Everything it does is in the library.
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -8,10 +8,9 @@ use anyhow::Context;
 use clap::{CommandFactory, Parser};
 use silhouette_collector::cli::{Cli, Command, Token};
 use silhouette_collector::config::{Config, LogFormat};
-use silhouette_collector::learn;
 use silhouette_collector::serve::Server;
 use silhouette_collector::tokens::{Scope, Tokens};
-use silhouette_collector::unix_millis;
+use silhouette_collector::{check, diff, learn, unix_millis};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -28,6 +27,8 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Learn(args) => return Ok(learn::run(&args)),
+        Command::Diff(args) => return Ok(diff::run(&args)),
+        Command::Check(args) => return Ok(check::run(&args)),
         Command::Serve(serve) => {
             let config = serve.settings()?.build()?;
             log_to_stderr(&config)?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use rustls::RootCertStore;
+use rustls::{ClientConfig, RootCertStore};
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -40,6 +40,9 @@ pub enum TlsError {
         /// Why.
         source: rustls::Error,
     },
+    /// No client can be configured.
+    #[error("TLS cannot be set up: {0}")]
+    Client(rustls::Error),
 }
 
 /// The configuration in force, and where it came from.
@@ -86,6 +89,26 @@ impl Tls {
         current.0 = Arc::new(loaded?);
         Ok(true)
     }
+}
+
+/// For calls to another collector: trusts the authorities in a PEM file, or else the system's.
+pub fn client(ca: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    match ca {
+        Some(path) => {
+            roots.add_parsable_certificates(certificates(path, "--tls-ca")?);
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Client)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
 }
 
 fn stamps(files: &TlsFiles) -> Vec<Option<SystemTime>> {

@@ -67,6 +67,21 @@ impl Class {
         }
     }
 
+    /// What it means, in half a sentence.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Class::Breaking => "clients that worked stop working",
+            Class::PotentiallyBreaking => "clients may stop working",
+            Class::Shadow => "seen in the traffic, not documented",
+            Class::Contradiction => "the traffic is not what the description says",
+            Class::Undocumented => "details of documented operations that are not documented",
+            Class::Zombie => "deprecated, still called",
+            Class::Orphan => "documented, never called",
+            Class::Compatible => "every client goes on working",
+            Class::Informational => "good to know",
+        }
+    }
+
     /// How loudly it is shown.
     pub fn level(self) -> Level {
         match self {

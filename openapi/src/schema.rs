@@ -348,10 +348,12 @@ impl<'a> Reader<'a> {
         if !said.is_none() {
             // An enum's values say it more narrowly where they agree with the type.
             let narrow = schema.types.map_or(Types::NONE, |types| types.both(said));
-            schema.types = Some(if narrow.without(Types::NULL).is_none() { said } else { narrow });
-            if schema.values.is_some() && !narrow.has(Types::NULL) {
-                schema.types = schema.types.map(|types| types.without(Types::NULL));
-            }
+            schema.types = Some(match schema.types {
+                // `type: integer` with texts as values: the author means the values, and generated code the type.
+                Some(listed) if narrow.without(Types::NULL).is_none() => said.with(listed),
+                Some(_) => narrow,
+                None => said,
+            });
         }
         schema.nullable = at.flag("nullable") || at.flag("x-nullable");
     }

@@ -67,38 +67,39 @@ pub fn diff(old: &Description, new: &Description) -> Report {
 
 /// For each old operation the new one with the same method and path.
 fn pairs(old: &Description, new: &Description) -> Vec<Option<usize>> {
-    let mut whole: HashMap<String, usize> = HashMap::new();
-    let mut bare: HashMap<String, usize> = HashMap::new();
-    for (at, operation) in new.operations.iter().enumerate() {
-        for base in &operation.bases {
-            let shape = operation.template.below(base).shape();
-            whole.entry(format!("{} {shape}", operation.method)).or_insert(at);
-        }
-        let shape = operation.template.shape();
-        bare.entry(format!("{} {shape}", operation.method)).or_insert(at);
-    }
+    let mut pairs: Vec<Option<usize>> = vec![None; old.operations.len()];
     let mut taken = vec![false; new.operations.len()];
-    let mut take = |at: usize| match taken.get_mut(at) {
-        Some(taken) if !*taken => {
-            *taken = true;
-            Some(at)
+    // Some descriptions have a template twice but for the names of its parameters, so names count first. Last come those whose
+    // base path changed, and the path below it did not.
+    let passes: [fn(&Operation) -> Vec<String>; 3] = [
+        |operation| {
+            let path = |base: &String| format!("{} {base}{}", operation.method, operation.path);
+            operation.bases.iter().map(path).collect()
+        },
+        |operation| {
+            let shape = |base: &String| operation.template.below(base).shape();
+            let named = |base| format!("{} {}", operation.method, shape(base));
+            operation.bases.iter().map(named).collect()
+        },
+        |operation| vec![format!("{} {}", operation.method, operation.template.shape())],
+    ];
+    for keys in passes {
+        let mut known: HashMap<String, Vec<usize>> = HashMap::new();
+        for (at, operation) in new.operations.iter().enumerate() {
+            for key in keys(operation) {
+                known.entry(key).or_default().push(at);
+            }
         }
-        _ => None,
-    };
-    let mut pairs: Vec<Option<usize>> = Vec::with_capacity(old.operations.len());
-    for operation in &old.operations {
-        let found = operation.bases.iter().find_map(|base| {
-            let shape = operation.template.below(base).shape();
-            whole.get(&format!("{} {shape}", operation.method)).copied()
-        });
-        pairs.push(found.and_then(&mut take));
-    }
-    // The base path changed, the path below it did not.
-    for (operation, pair) in old.operations.iter().zip(&mut pairs) {
-        if pair.is_none() {
-            let shape = operation.template.shape();
-            let found = bare.get(&format!("{} {shape}", operation.method)).copied();
-            *pair = found.and_then(&mut take);
+        for (operation, pair) in old.operations.iter().zip(&mut pairs) {
+            if pair.is_some() {
+                continue;
+            }
+            let keys = keys(operation);
+            let mut found = keys.iter().flat_map(|key| known.get(key).into_iter().flatten());
+            *pair = found.find(|at| taken.get(**at) == Some(&false)).copied();
+            if let Some(taken) = pair.and_then(|at| taken.get_mut(at)) {
+                *taken = true;
+            }
         }
     }
     pairs

@@ -4,10 +4,11 @@
 //! nothing, since those of transport and browsers are not learnt; headers of HTTP itself and credentials are no parameters.
 
 use super::Drift;
-use super::shapes::{Shapes, Way};
+use super::shapes::{Found, Shapes, Way};
 use crate::description::{Credential, Operation, Parameter, Place};
 use crate::diff::{covering, is_ignored, media_of};
 use crate::rule::Rule;
+use crate::schema::SchemaId;
 
 impl Drift<'_> {
     pub(super) fn contents(&mut self, documented: &Operation, observed: &Operation) {
@@ -99,14 +100,20 @@ impl Drift<'_> {
         seen: &Parameter,
     ) {
         if let (Some(first), Some(second)) = (described.schema, seen.schema) {
-            let mut shapes = Shapes::new(self.documented, self.observed, Way::Parameter);
-            shapes.compare(first, second, &described.shown());
-            self.take(shapes, documented, observed);
+            let found = self.shapes(Way::Parameter, first, second, &described.shown());
+            self.take(found, documented, observed);
         }
     }
 
-    fn take(&mut self, shapes: Shapes<'_>, documented: &Operation, observed: &Operation) {
-        for found in shapes.found {
+    fn shapes(&mut self, way: Way, first: SchemaId, second: SchemaId, place: &str) -> Vec<Found> {
+        let both = (self.documented, self.observed);
+        let mut shapes = Shapes::new(both, &mut self.laid, way);
+        shapes.compare(first, second, place);
+        shapes.found
+    }
+
+    fn take(&mut self, all: Vec<Found>, documented: &Operation, observed: &Operation) {
+        for found in all {
             let at = (found.first.as_str(), found.second.as_str());
             let of = (documented, observed.seen.as_ref());
             self.found(found.rule, of, found.message, &found.subject, at);
@@ -138,9 +145,8 @@ impl Drift<'_> {
             };
             if let (Some(first), Some(second)) = (described.schema, content.schema) {
                 let way = if media.contains("form") { Way::Form } else { Way::Request };
-                let mut shapes = Shapes::new(self.documented, self.observed, way);
-                shapes.compare(first, second, "the request body");
-                self.take(shapes, documented, observed);
+                let found = self.shapes(way, first, second, "the request body");
+                self.take(found, documented, observed);
             }
         }
     }
@@ -184,9 +190,8 @@ impl Drift<'_> {
                 };
                 if let (Some(first), Some(second)) = (known.schema, content.schema) {
                     let way = Way::Response;
-                    let mut shapes = Shapes::new(self.documented, self.observed, way);
-                    shapes.compare(first, second, &name);
-                    self.take(shapes, documented, observed);
+                    let found = self.shapes(way, first, second, &name);
+                    self.take(found, documented, observed);
                 }
             }
         }

@@ -16,6 +16,7 @@ use crate::report::{Finding, Report};
 use crate::rule::Rule;
 use crate::tree::join;
 use pairing::{Pairing, Verdict};
+use shapes::Laid;
 
 /// Compares a description with the document of observed traffic.
 pub fn drift(documented: &Description, observed: &Description) -> Report {
@@ -27,6 +28,7 @@ pub fn drift(documented: &Description, observed: &Description) -> Report {
             .operations
             .iter()
             .any(|operation| !operation.security.credentials().is_empty()),
+        laid: Laid::new(),
         findings: Vec::new(),
     };
     drift.base_path(&pairing);
@@ -101,6 +103,7 @@ struct Drift<'a> {
     observed: &'a Description,
     /// Whether any traffic carries credentials at all: some recorders leave them out.
     credentials_seen: bool,
+    laid: Laid,
     findings: Vec<Finding>,
 }
 

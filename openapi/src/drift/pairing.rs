@@ -6,10 +6,11 @@
 //! * An observed constant below a documented parameter (`/users/me` and `/users/{id}`) is that operation, if the constant is a
 //!   value the parameter admits; of several templates the one with the constants further left (OpenAPI, "Path Templating
 //!   Matching"). A word where the description wants an integer, a UUID or one of an enum is not.
+//! * Templates that a description has twice but for names of parameters, queries or fragments cannot be told apart either.
 //! * An observed parameter over documented constants (`/reports/{name}` and `/reports/daily`): the traffic does not tell which were
 //!   called, so none of them is an orphan for sure, and nothing is compared.
 //! * `HEAD` is documented where `GET` is (RFC 9110, 9.3.2), `OPTIONS` wherever the path is (9.3.7).
-//! * Base paths of the servers count. If nothing of the traffic is below any, it is tried without one, and below what the observed
+//! * Base paths of the servers count. If less than half of the traffic is below any, and more than twice as much elsewhere, it is taken without one, and below what the observed
 //!   paths begin with: gateways add and strip prefixes.
 
 use std::cmp::Ordering;
@@ -86,7 +87,8 @@ impl Pairing {
             .collect();
         let declared = candidates(documented, None);
         let matched = count(documented, &declared, observed, &seen);
-        if matched > 0 || observed.operations.is_empty() {
+        // A template such as `/{path}` fits something anywhere.
+        if 2 * matched >= observed.operations.len() {
             return Self::with(documented, &declared, observed, &seen, None);
         }
         let mut best: Option<(usize, String)> = None;
@@ -98,11 +100,11 @@ impl Pairing {
             }
         }
         match best {
-            Some((_, base)) => {
+            Some((most, base)) if most > 2 * matched => {
                 let all = candidates(documented, Some(&base));
                 Self::with(documented, &all, observed, &seen, Some(base))
             }
-            None => Self::with(documented, &declared, observed, &seen, None),
+            _ => Self::with(documented, &declared, observed, &seen, None),
         }
     }
 
@@ -210,12 +212,12 @@ fn verdict(
     let same_method = |candidate: &&Candidate<'_>| candidate.operation.method == operation.method;
     let near = candidates.near(template);
     if let Some((index, as_good)) = best(near.clone().filter(same_method).filter(fits)) {
-        // Told apart by a query or fragment in the path alone, which the traffic's templates have not.
+        // Told apart by the names of parameters, or by a query or fragment in the path: only text that is the same decides.
         if as_good.len() > 1 {
-            let suffix = |candidate: &&Candidate<'_>| {
-                as_good.contains(&candidate.index) && candidate.template.suffix == template.suffix
+            let exact = |candidate: &&Candidate<'_>| {
+                as_good.contains(&candidate.index) && candidate.template == *template
             };
-            return match near.clone().find(suffix) {
+            return match near.clone().find(exact) {
                 Some(candidate) => Verdict::Documented {
                     index: candidate.index,
                     compare: true,

@@ -4,7 +4,8 @@
 //! speaks of values that were there, so what it has is evidence; what it lacks is none, but for `required`, which speaks of
 //! presence. Alternatives (`oneOf`, `anyOf`) are taken as all that any of them admits: what is reported holds for each.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
 
 use crate::description::Description;
 use crate::rule::Rule;
@@ -30,10 +31,21 @@ pub(super) struct Found {
     pub(super) second: String,
 }
 
+/// Schemas laid together, by document and id, since many operations lead to the same ones.
+pub(super) type Laid = HashMap<(bool, SchemaId), Rc<Whole>>;
+
+/// A schema with its `allOf` and its alternatives laid together.
+pub(super) struct Whole {
+    flat: Flat,
+    /// Properties that several alternatives have, each its own way: which one holds cannot be told.
+    unsure: BTreeSet<String>,
+}
+
 /// Compares described with observed schemas.
 pub(super) struct Shapes<'a> {
     documented: &'a Schemas,
     observed: &'a Schemas,
+    laid: &'a mut Laid,
     way: Way,
     pub(super) found: Vec<Found>,
 }
@@ -50,10 +62,15 @@ const EXCLUSIVE: [&str; 9] = [
 ];
 
 impl<'a> Shapes<'a> {
-    pub(super) fn new(documented: &'a Description, observed: &'a Description, way: Way) -> Self {
+    pub(super) fn new(
+        (documented, observed): (&'a Description, &'a Description),
+        laid: &'a mut Laid,
+        way: Way,
+    ) -> Self {
         Self {
             documented: &documented.schemas,
             observed: &observed.schemas,
+            laid,
             way,
             found: Vec::new(),
         }
@@ -70,9 +87,15 @@ impl<'a> Shapes<'a> {
         }
     }
 
+    fn laid(&mut self, documented: bool, id: SchemaId) -> Rc<Whole> {
+        let schemas = if documented { self.documented } else { self.observed };
+        let laid = self.laid.entry((documented, id));
+        laid.or_insert_with(|| Rc::new(whole(schemas, id, 0))).clone()
+    }
+
     fn pair(&mut self, (first, second, path): Todo, place: &str, todo: &mut Vec<Todo>) {
-        let described = merged(self.documented, first, 0);
-        let seen = merged(self.observed, second, 0);
+        let described = self.laid(true, first);
+        let seen = self.laid(false, second);
         let (pointer, other) = (
             self.documented.get(first).pointer.clone(),
             self.observed.get(second).pointer.clone(),
@@ -86,16 +109,17 @@ impl<'a> Shapes<'a> {
             pointer,
             other,
         };
-        // Nothing was ever seen in it, or anything was.
-        if seen.types == Types::ANY {
+        // Nothing was ever seen in it, or anything was; or the description contradicts itself.
+        if seen.flat.types == Types::ANY || described.flat.types.is_none() {
             return;
         }
         let textual = self.way == Way::Parameter || (self.way == Way::Form && !at.path.is_empty());
-        if !self.types(&described, &seen, textual, &at) {
+        let (unsure, described, seen) = (&described.unsure, &described.flat, &seen.flat);
+        if !self.types(described, seen, textual, &at) {
             return;
         }
-        self.values(&described, &seen, textual, &at);
-        self.members(&described, &seen, &at, todo);
+        self.values(described, seen, textual, &at);
+        self.members((described, unsure), seen, &at, todo);
         if let (Some(first), Some(second)) = (described.items, seen.items) {
             todo.push((first, second, format!("{}[]", at.path)));
         }
@@ -154,12 +178,21 @@ impl<'a> Shapes<'a> {
         }
     }
 
-    fn members(&mut self, described: &Flat, seen: &Flat, at: &At<'_>, todo: &mut Vec<Todo>) {
+    fn members(
+        &mut self,
+        (described, unsure): (&Flat, &BTreeSet<String>),
+        seen: &Flat,
+        at: &At<'_>,
+        todo: &mut Vec<Todo>,
+    ) {
         let below = |name: &str| match at.path.as_str() {
             "" => name.to_owned(),
             path => format!("{path}.{name}"),
         };
         for (name, second) in &seen.properties {
+            if unsure.contains(name) {
+                continue;
+            }
             if let Some(first) = described.properties.get(name) {
                 todo.push((*first, *second, below(name)));
                 continue;
@@ -219,14 +252,15 @@ impl<'a> Shapes<'a> {
     }
 
     /// Whether a required property must be there in this direction.
-    fn counts(&self, described: &Flat, name: &str) -> bool {
+    fn counts(&mut self, described: &Flat, name: &str) -> bool {
+        // Required and nowhere named: a slip of the description's, mostly a misspelt name.
         let Some(id) = described.properties.get(name) else {
-            return true;
+            return false;
         };
-        let flat = self.documented.flat(*id);
+        let whole = self.laid(true, *id);
         match self.way {
-            Way::Response => !flat.write_only,
-            _ => !flat.read_only,
+            Way::Response => !whole.flat.write_only,
+            _ => !whole.flat.read_only,
         }
     }
 
@@ -262,42 +296,58 @@ struct At<'p> {
 }
 
 /// A schema as all that its alternatives admit together.
-fn merged(schemas: &Schemas, id: SchemaId, depth: usize) -> Flat {
+fn whole(schemas: &Schemas, id: SchemaId, depth: usize) -> Whole {
     let mut flat = schemas.flat(id);
+    let mut unsure = BTreeSet::new();
     if flat.alternatives.is_empty() || depth >= MAX_NESTED {
-        return flat;
+        return Whole { flat, unsure };
     }
-    let parts: Vec<Flat> = (flat.alternatives.iter())
-        .map(|alternative| merged(schemas, *alternative, depth + 1))
+    let parts: Vec<Whole> = (flat.alternatives.iter())
+        .map(|alternative| whole(schemas, *alternative, depth + 1))
         .collect();
     let mut types = Types::NONE;
-    let mut properties = BTreeMap::new();
-    let mut required = parts.first().map(|part| part.required.clone()).unwrap_or_default();
-    let mut values = Some(std::collections::BTreeSet::new());
+    let mut properties: BTreeMap<String, SchemaId> = BTreeMap::new();
+    let mut required = parts.first().map(|part| part.flat.required.clone());
+    let mut values = Some(BTreeSet::new());
     for part in &parts {
+        unsure.extend(part.unsure.iter().cloned());
+        let part = &part.flat;
         types = types.with(part.types);
         for (name, id) in &part.properties {
-            properties.entry(name.clone()).or_insert(*id);
+            if properties.insert(name.clone(), *id).is_some_and(|other| other != *id) {
+                unsure.insert(name.clone());
+            }
         }
-        required.retain(|name| part.required.contains(name));
+        if let Some(required) = &mut required {
+            required.retain(|name| part.required.contains(name));
+        }
         values = match (values.take(), &part.values) {
             (Some(all), Some(more)) => Some(all.union(more).cloned().collect()),
             _ => None,
         };
         flat.items = flat.items.or(part.items);
     }
+    let items: BTreeSet<_> = parts.iter().filter_map(|part| part.flat.items).collect();
+    if items.len() > 1 {
+        flat.items = None;
+    }
     let narrowed = flat.types.both(types);
-    flat.types = if flat.nullable { narrowed.with(Types::NULL) } else { narrowed };
+    flat.types = if flat.nullable {
+        narrowed.with(Types::NULL)
+    } else {
+        narrowed
+    };
     properties.extend(std::mem::take(&mut flat.properties));
     flat.properties = properties;
-    flat.required.extend(required);
+    flat.required.extend(required.unwrap_or_default());
     flat.values = flat.values.take().or(values);
-    if !parts.iter().all(|part| part.additional == Additional::Closed) {
-        flat.additional = Additional::Open;
+    let closed = |part: &Whole| part.flat.additional == Additional::Closed;
+    flat.additional = if parts.iter().all(closed) {
+        Additional::Closed
     } else {
-        flat.additional = Additional::Closed;
-    }
+        Additional::Open
+    };
     flat.format = None;
     flat.alternatives.clear();
-    flat
+    Whole { flat, unsure }
 }
