@@ -92,7 +92,9 @@ pub enum CheckError {
     #[error("{0}")]
     Learn(#[from] LearnError),
     /// The recording has several hosts.
-    #[error("{against} has {count} hosts with operations, and none of them is a server of {description}:\n{hosts}choose one with --host")]
+    #[error(
+        "{against} has {count} hosts with operations, and none of them is a server of {description}:\n{hosts}choose one with --host"
+    )]
     SeveralHosts {
         /// The recording.
         against: String,
@@ -114,7 +116,9 @@ pub enum CheckError {
         hosts: String,
     },
     /// Not a file, and not a host's name either.
-    #[error("--against {against}: there is no such file; give a recording, or the host name that a running collector knows")]
+    #[error(
+        "--against {against}: there is no such file; give a recording, or the host name that a running collector knows"
+    )]
     Missing {
         /// What was given.
         against: String,
@@ -212,7 +216,10 @@ fn recording(args: &Args, description: &Described) -> Result<Described, CheckErr
     };
     let against = args.against.display().to_string();
     let matching = |wanted: &dyn Fn(&str) -> bool| {
-        let all = recorded.hosts.iter().filter(|(host, _)| wanted(host.as_str()));
+        let all = recorded
+            .hosts
+            .iter()
+            .filter(|(host, _)| wanted(host.as_str()));
         all.collect::<Vec<_>>()
     };
     let chosen = match &args.host {

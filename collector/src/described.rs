@@ -196,7 +196,11 @@ impl Collector {
         let address = || DescribedError::Address {
             url: self.collector.clone(),
         };
-        let base: http::Uri = self.collector.trim_end_matches('/').parse().map_err(|_| address())?;
+        let base: http::Uri = self
+            .collector
+            .trim_end_matches('/')
+            .parse()
+            .map_err(|_| address())?;
         let host = base.host().ok_or_else(address)?;
         let secure = match base.scheme_str() {
             Some("http") => false,
@@ -206,8 +210,12 @@ impl Collector {
         let port = base.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let bare = host.trim_matches(['[', ']']);
         let exchange = async {
-            let socket = TcpStream::connect((bare, port)).await.map_err(|e| e.to_string())?;
-            let authority = base.authority().map_or(host, |authority| authority.as_str());
+            let socket = TcpStream::connect((bare, port))
+                .await
+                .map_err(|e| e.to_string())?;
+            let authority = base
+                .authority()
+                .map_or(host, |authority| authority.as_str());
             let mut request = http::Request::get(path).header(http::header::HOST, authority);
             if let Some(token) = &self.token {
                 request = request.header(http::header::AUTHORIZATION, format!("Bearer {token}"));
@@ -219,7 +227,10 @@ impl Collector {
                 let name = ServerName::try_from(bare.to_owned()).map_err(|e| e.to_string())?;
                 let client = tls::client(self.tls_ca.as_deref()).map_err(|e| e.to_string())?;
                 let connector = tokio_rustls::TlsConnector::from(client);
-                let stream = connector.connect(name, socket).await.map_err(|e| e.to_string())?;
+                let stream = connector
+                    .connect(name, socket)
+                    .await
+                    .map_err(|e| e.to_string())?;
                 answer(stream, request).await
             } else {
                 answer(socket, request).await
@@ -227,7 +238,10 @@ impl Collector {
         };
         match tokio::time::timeout(PATIENCE, exchange).await {
             Ok(answer) => answer.map_err(unreachable),
-            Err(_) => Err(unreachable(format!("no answer in {} s", PATIENCE.as_secs()))),
+            Err(_) => Err(unreachable(format!(
+                "no answer in {} s",
+                PATIENCE.as_secs()
+            ))),
         }
     }
 }
@@ -240,10 +254,17 @@ where
         .await
         .map_err(|error| error.to_string())?;
     let connection = tokio::spawn(connection);
-    let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(|error| error.to_string())?;
     let status = response.status().as_u16();
     let body = Limited::new(response.into_body(), MAX_SIZE);
-    let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+    let body = body
+        .collect()
+        .await
+        .map_err(|error| error.to_string())?
+        .to_bytes();
     connection.abort();
     Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }
@@ -262,7 +283,11 @@ fn there_are(hosts: &str) -> String {
         [] => "it has learnt no host yet".to_owned(),
         all if all.len() > SHOWN => {
             let few: Vec<&str> = all.iter().take(SHOWN).copied().collect();
-            format!("there are {} and {} more", few.join(", "), all.len() - SHOWN)
+            format!(
+                "there are {} and {} more",
+                few.join(", "),
+                all.len() - SHOWN
+            )
         }
         all => format!("there are {}", all.join(", ")),
     }

@@ -19,7 +19,11 @@ pub struct Args {
     #[arg(value_name = "OLD")]
     pub old: PathBuf,
     /// The new description
-    #[arg(value_name = "NEW", required_unless_present = "host", conflicts_with = "host")]
+    #[arg(
+        value_name = "NEW",
+        required_unless_present = "host",
+        conflicts_with = "host"
+    )]
     pub new: Option<PathBuf>,
     /// Instead of NEW the document that a running collector has of this host
     #[arg(long, value_name = "HOST")]

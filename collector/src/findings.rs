@@ -63,7 +63,8 @@ pub enum When {
 fn rule(id: &str) -> Result<Rule, String> {
     Rule::named(id).ok_or_else(|| {
         let like = |rule: &&Rule| rule.id().split('-').any(|word| id.contains(word));
-        let some: Vec<&str> = (Rule::ALL.iter().filter(like).map(|rule| rule.id()).take(5)).collect();
+        let some: Vec<&str> =
+            (Rule::ALL.iter().filter(like).map(|rule| rule.id()).take(5)).collect();
         format!(
             "there is no such rule; docs/check.md lists them all{}",
             if some.is_empty() {
@@ -112,7 +113,9 @@ impl<'a> Findings<'a> {
         fail_on: Vec<Class>,
     ) -> Self {
         let before = report.findings.len();
-        report.findings.retain(|finding| !ignored.contains(&finding.rule));
+        report
+            .findings
+            .retain(|finding| !ignored.contains(&finding.rule));
         Self {
             kind,
             first,
@@ -209,7 +212,10 @@ pub fn warn(described: &Described) {
 /// Writes to stdout; a reader that has seen enough (`| head`) is no failure.
 fn to_stdout(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }

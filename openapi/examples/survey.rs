@@ -43,7 +43,12 @@ fn main() {
         operations += description.operations().len();
         problems += description.problems().len() + description.more_problems();
         for problem in description.problems() {
-            let kind: String = problem.message.chars().filter(|c| !c.is_numeric()).take(24).collect();
+            let kind: String = problem
+                .message
+                .chars()
+                .filter(|c| !c.is_numeric())
+                .take(24)
+                .collect();
             *messages.entry(kind).or_default() += 1;
         }
         let begin = Instant::now();
@@ -71,7 +76,11 @@ fn main() {
         files.len(),
         bytes / 1_000_000
     );
-    println!("reading {reading:.1?}, slowest {:.1?} {}", slowest.0, slowest.1.display());
+    println!(
+        "reading {reading:.1?}, slowest {:.1?} {}",
+        slowest.0,
+        slowest.1.display()
+    );
     println!("comparing with itself {comparing:.1?}; {unequal} differ, {adrift} findings of drift");
     let mut messages: Vec<_> = messages.into_iter().collect();
     messages.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
@@ -85,7 +94,10 @@ fn find(directory: &Path, files: &mut Vec<PathBuf>) {
         let path = entry.path();
         if path.is_dir() {
             find(&path, files);
-        } else if path.extension().is_some_and(|e| e == "json" || e == "yaml" || e == "yml") {
+        } else if path
+            .extension()
+            .is_some_and(|e| e == "json" || e == "yaml" || e == "yml")
+        {
             files.push(path);
         }
     }

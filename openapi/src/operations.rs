@@ -161,8 +161,7 @@ fn operation<'a>(
         parameters: all.into_values().collect(),
         body,
         responses,
-        security: security(reader, &at, &common.schemes)
-            .unwrap_or_else(|| common.security.clone()),
+        security: security(reader, &at, &common.schemes).unwrap_or_else(|| common.security.clone()),
         seen: at.get("x-silhouette").map(|seen| self::seen(&seen)),
         pointer,
     }
@@ -244,7 +243,9 @@ fn parameter<'a>(reader: &mut Reader<'a>, at: &At<'a>, place: Place, name: &str)
     } else if let Some(schema) = at.get("schema") {
         Some(reader.schema(&schema))
     } else {
-        let media = at.get("content").and_then(|content| content.members().next());
+        let media = at
+            .get("content")
+            .and_then(|content| content.members().next());
         media
             .and_then(|(_, media)| media.get("schema"))
             .map(|schema| reader.schema(&schema))
@@ -273,7 +274,9 @@ fn style(at: &At<'_>, place: Place, version: Version) -> String {
             _ => "simple".to_owned(),
         };
     }
-    let style = at.text("style").unwrap_or(if query { "form" } else { "simple" });
+    let style = at
+        .text("style")
+        .unwrap_or(if query { "form" } else { "simple" });
     let explode = at
         .node
         .get("explode")
@@ -419,7 +422,10 @@ fn swagger_body<'a>(reader: &mut Reader<'a>, at: &At<'a>, consumes: &[String]) -
 /// Form parameters as the object they are together.
 fn swagger_form<'a>(reader: &mut Reader<'a>, form: &[At<'a>], consumes: &[String]) -> Body {
     let mut schema = Schema {
-        pointer: form.first().map(|at| at.pointer.clone()).unwrap_or_default(),
+        pointer: form
+            .first()
+            .map(|at| at.pointer.clone())
+            .unwrap_or_default(),
         ..Schema::object()
     };
     let mut files = false;
@@ -511,9 +517,18 @@ fn urls(server: &At<'_>) -> Vec<String> {
             Value::String(text) | Value::Number(text) => Some(text.to_string()),
             _ => None,
         };
-        let mut values: Vec<String> = variable.node.get("default").and_then(text).into_iter().collect();
+        let mut values: Vec<String> = variable
+            .node
+            .get("default")
+            .and_then(text)
+            .into_iter()
+            .collect();
         let listed = variable.get("enum");
-        for value in listed.iter().flat_map(At::items).filter_map(|item| text(item.node)) {
+        for value in listed
+            .iter()
+            .flat_map(At::items)
+            .filter_map(|item| text(item.node))
+        {
             if !values.contains(&value) {
                 values.push(value);
             }
@@ -535,9 +550,14 @@ pub(crate) fn bases(urls: &[String]) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for url in urls {
         let after_host = match url.split_once("://") {
-            Some((_, rest)) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default(),
+            Some((_, rest)) => rest
+                .find('/')
+                .and_then(|at| rest.get(at..))
+                .unwrap_or_default(),
             None => url.strip_prefix("//").map_or(url.as_str(), |rest| {
-                rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default()
+                rest.find('/')
+                    .and_then(|at| rest.get(at..))
+                    .unwrap_or_default()
             }),
         };
         let path = after_host.split(['?', '#']).next().unwrap_or_default();
@@ -615,12 +635,12 @@ fn security(
         let mut set = BTreeMap::new();
         for (name, scopes) in item.members() {
             let credential = schemes.get(name).cloned().unwrap_or_else(|| {
-                reader.problem(&item, || {
-                    format!("security scheme `{name}` is not defined")
-                });
+                reader.problem(&item, || format!("security scheme `{name}` is not defined"));
                 Credential::Unknown(name.to_owned())
             });
-            let scopes = scopes.items().filter_map(|scope| scope.node.str().map(str::to_owned));
+            let scopes = scopes
+                .items()
+                .filter_map(|scope| scope.node.str().map(str::to_owned));
             set.insert(credential, scopes.collect());
         }
         alternatives.push(set);

@@ -171,7 +171,10 @@ fn version(tree: &Node, problems: &mut Problems) -> Result<Version, ReadError> {
     if tree.get("log").and_then(|log| log.get("entries")).is_some() {
         return not("it is a HAR recording".to_owned());
     }
-    if object.get("paths").is_some_and(|paths| paths.object().is_some()) {
+    if object
+        .get("paths")
+        .is_some_and(|paths| paths.object().is_some())
+    {
         let assumed = if object.get("definitions").is_some() || object.get("basePath").is_some() {
             Version::Swagger20
         } else {
@@ -272,7 +275,10 @@ impl<'a> Reader<'a> {
         }
         if !matches!(member.node.value, Value::Null) {
             self.problem(&member, || {
-                format!("`{name}` is {}, and should be an object", member.node.kind())
+                format!(
+                    "`{name}` is {}, and should be an object",
+                    member.node.kind()
+                )
             });
         }
         None

@@ -39,7 +39,11 @@ impl Finding {
         if other.second < self.second {
             self.second = other.second;
         }
-        if other.operations.iter().all(|name| self.operations.contains(name)) {
+        if other
+            .operations
+            .iter()
+            .all(|name| self.operations.contains(name))
+        {
             return;
         }
         self.operations.extend(other.operations);
@@ -101,7 +105,12 @@ impl Report {
             // What operations share is one finding; what is an operation's own is never another's.
             let own = finding.operations.first().filter(|_| !is_shared(&finding));
             let own = own.cloned().unwrap_or_default();
-            let key = (finding.rule, finding.first.clone(), finding.message.clone(), own);
+            let key = (
+                finding.rule,
+                finding.first.clone(),
+                finding.message.clone(),
+                own,
+            );
             match merged.get_mut(&key) {
                 Some(known) => known.add(finding),
                 None => {

@@ -290,7 +290,11 @@ impl<'a> Reader<'a> {
 
     fn values(&mut self, at: &At<'a>, schema: &mut Schema) {
         let listed = at.get("enum");
-        let mut nodes: Vec<&Node> = listed.iter().flat_map(At::items).map(|at| at.node).collect();
+        let mut nodes: Vec<&Node> = listed
+            .iter()
+            .flat_map(At::items)
+            .map(|at| at.node)
+            .collect();
         if let Some(constant) = at.node.get("const") {
             nodes = vec![constant];
         }
@@ -405,9 +409,10 @@ impl<'a> Reader<'a> {
         }
         schema.discriminator = match at.node.get("discriminator").map(|node| &node.value) {
             Some(Value::String(name)) => Some(name.to_string()),
-            Some(Value::Object(object)) => {
-                object.get("propertyName").and_then(Node::str).map(str::to_owned)
-            }
+            Some(Value::Object(object)) => object
+                .get("propertyName")
+                .and_then(Node::str)
+                .map(str::to_owned),
             _ => None,
         };
     }
@@ -420,18 +425,25 @@ fn is_reference(at: &At<'_>, version: Version) -> bool {
         return false;
     }
     const SILENT: [&str; 8] = [
-        "$ref", "description", "summary", "title", "example", "examples", "deprecated", "$comment",
+        "$ref",
+        "description",
+        "summary",
+        "title",
+        "example",
+        "examples",
+        "deprecated",
+        "$comment",
     ];
     version != Version::OpenApi31
         || at.node.object().is_some_and(|object| {
-            object.iter().all(|(name, _)| SILENT.contains(&name) || name.starts_with("x-"))
+            object
+                .iter()
+                .all(|(name, _)| SILENT.contains(&name) || name.starts_with("x-"))
         })
 }
 
 fn is_null(node: &Node) -> bool {
-    let only_null = |node: &Node| {
-        matches!(node.value, Value::Null)
-    };
+    let only_null = |node: &Node| matches!(node.value, Value::Null);
     match node.get("type").map(|kind| &kind.value) {
         Some(Value::String(name)) => &**name == "null",
         _ => node
@@ -442,13 +454,20 @@ fn is_null(node: &Node) -> bool {
 }
 
 fn bounds(at: &At<'_>, schema: &mut Schema) {
-    for name in LOWER_BOUNDS.into_iter().chain(UPPER_BOUNDS).chain(["multipleOf"]) {
+    for name in LOWER_BOUNDS
+        .into_iter()
+        .chain(UPPER_BOUNDS)
+        .chain(["multipleOf"])
+    {
         if let Some(bound) = at.node.get(name).and_then(Node::number) {
             schema.bounds.insert(name, bound);
         }
     }
     // Before 3.1 the exclusive ones were flags.
-    for (flag, bound) in [("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")] {
+    for (flag, bound) in [
+        ("exclusiveMinimum", "minimum"),
+        ("exclusiveMaximum", "maximum"),
+    ] {
         if at.flag(flag)
             && let Some(value) = schema.bounds.remove(bound)
         {
@@ -547,7 +566,12 @@ impl Schemas {
         if schema.format.is_some() {
             flat.format.clone_from(&schema.format);
         }
-        flat.properties.extend(schema.properties.iter().map(|(name, id)| (name.clone(), *id)));
+        flat.properties.extend(
+            schema
+                .properties
+                .iter()
+                .map(|(name, id)| (name.clone(), *id)),
+        );
         flat.required.extend(schema.required.iter().cloned());
         if schema.additional != Additional::Open {
             flat.additional = schema.additional.clone();

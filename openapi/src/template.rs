@@ -337,7 +337,11 @@ fn covers(mine: &[Segment], theirs: &[Segment]) -> bool {
             let after = mine.get(index + 1..).unwrap_or_default();
             let rest = theirs.get(at..).unwrap_or_default();
             return rest.len() > after.len()
-                && after.iter().rev().zip(rest.iter().rev()).all(|(a, b)| a.covers(b));
+                && after
+                    .iter()
+                    .rev()
+                    .zip(rest.iter().rev())
+                    .all(|(a, b)| a.covers(b));
         }
         match theirs.get(at) {
             Some(other) if !other.greedy && segment.covers(other) => at += 1,

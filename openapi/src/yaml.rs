@@ -47,7 +47,18 @@ struct Builder<'a, 'p> {
 
 impl<'a> Builder<'a, '_> {
     fn next(&mut self) -> Result<Option<(Event<'a>, u32)>, ReadError> {
-        match self.parser.next_event() {
+        loop {
+            match self.parser.next_event() {
+                Some(Ok((Event::Comment(..), _))) => {}
+                other => return Self::event(other),
+            }
+        }
+    }
+
+    fn event(
+        event: Option<Result<(Event<'a>, granit_parser::Span), granit_parser::ScanError>>,
+    ) -> Result<Option<(Event<'a>, u32)>, ReadError> {
+        match event {
             None => Ok(None),
             Some(Ok((event, span))) => {
                 let line = u32::try_from(span.start.line()).unwrap_or(u32::MAX);
@@ -66,7 +77,9 @@ impl<'a> Builder<'a, '_> {
         let value = match event {
             Event::Alias(id) => return Ok(self.alias(id, line)),
             Event::Scalar(text, style, _, tag) => {
-                let text_tag = tag.as_ref().is_some_and(|tag| tag.core_suffix() == Some("str"));
+                let text_tag = tag
+                    .as_ref()
+                    .is_some_and(|tag| tag.core_suffix() == Some("str"));
                 scalar(&text, style == ScalarStyle::Plain && !text_tag)
             }
             Event::SequenceStart(..) | Event::MappingStart(..) if depth >= MAX_DEPTH => {
@@ -233,9 +246,9 @@ fn scalar(text: &str, plain: bool) -> Value {
     }
     let digits = text.trim_start_matches(['+', '-', '.']);
     let numeric = digits.starts_with(|c: char| c.is_ascii_digit())
-        && text.bytes().all(|byte| {
-            byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E')
-        })
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E'))
         && text.parse::<f64>().is_ok();
     if numeric {
         Value::Number(text.into())
@@ -263,8 +276,15 @@ mod tests {
             "a: 1\nb: '1'\nc: yes\nd: ~\ne: 1.50\nf: 2024-01-01\n200: x\ng: !!str 7\nh: 1e3\ni: 0x1f",
             r#"{"200":"x","a":1,"b":"1","c":"yes","d":null,"e":1.5,"f":"2024-01-01","g":"7","h":1000,"i":31}"#,
         );
-        check("- a\n- {b: [1, 2], c: true}\n", r#"["a",{"b":[1,2],"c":true}]"#);
+        check(
+            "- a\n- {b: [1, 2], c: true}\n",
+            r#"["a",{"b":[1,2],"c":true}]"#,
+        );
         check("", "null");
+        check(
+            "# a comment\n- 1 # another\n# and one\n- {a: # here too\n  2}\n",
+            r#"[1,{"a":2}]"#,
+        );
     }
 
     #[test]

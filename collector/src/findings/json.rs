@@ -15,7 +15,11 @@ pub(super) fn render(findings: &Findings<'_>) -> String {
         .iter()
         .map(|(class, count)| (class.as_str().to_owned(), json!(count)))
         .collect();
-    let fail_on: Vec<&str> = findings.fail_on.iter().map(|class| class.as_str()).collect();
+    let fail_on: Vec<&str> = findings
+        .fail_on
+        .iter()
+        .map(|class| class.as_str())
+        .collect();
     let all: Vec<Value> = report
         .findings
         .iter()

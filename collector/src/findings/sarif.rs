@@ -81,7 +81,10 @@ fn result(findings: &Findings<'_>, finding: &Finding, rules: &[Rule]) -> Value {
         "properties": { "class": finding.class().as_str(), "pointer": place.pointer },
     });
     if findings.kind == Kind::Diff && findings.first.is_file {
-        let mut before = physical(findings.first, findings.first.description.line(&finding.first));
+        let mut before = physical(
+            findings.first,
+            findings.first.description.line(&finding.first),
+        );
         before["id"] = json!(1);
         before["message"] = json!({ "text": "before" });
         value["relatedLocations"] = json!([before]);

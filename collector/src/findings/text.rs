@@ -45,25 +45,21 @@ pub(super) fn render(findings: &Findings<'_>, color: bool) -> String {
         }
         let title = title(class);
         let _ = writeln!(out, "\n{}: {}", paint.class(class, &title), class.meaning());
-        let mut operations = None;
+        // The same operations once, where they come first.
+        let mut groups: Vec<(String, Vec<&Finding>)> = Vec::new();
         for finding in all {
             let names = names(finding);
-            if operations.as_ref() != Some(&names) {
-                let _ = writeln!(out, "  {}", paint.with("1", &names));
-                operations = Some(names);
+            match groups.iter_mut().find(|(known, _)| *known == names) {
+                Some((_, group)) => group.push(finding),
+                None => groups.push((names, vec![finding])),
             }
-            let place = findings.place(finding);
-            let subject = findings.subject();
-            // A file of one long line: the pointer says more than the line.
-            let tail = if subject.is_file && place.line == 1 && !place.pointer.is_empty() {
-                format!("{}#{}  {}", subject.name, place.pointer, finding.rule)
-            } else if subject.is_file {
-                format!("{}:{}  {}", subject.name, place.line, finding.rule)
-            } else {
-                format!("{}  {}", place.pointer, finding.rule)
-            };
-            let _ = writeln!(out, "    {}", finding.message);
-            let _ = writeln!(out, "      {}", paint.with("2", &tail));
+        }
+        for (names, group) in groups {
+            let _ = writeln!(out, "  {}", paint.with("1", &names));
+            for finding in group {
+                let _ = writeln!(out, "    {}", finding.message);
+                let _ = writeln!(out, "      {}", paint.with("2", &tail(findings, finding)));
+            }
         }
     }
     if !findings.report.findings.is_empty() {
@@ -71,6 +67,20 @@ pub(super) fn render(findings: &Findings<'_>, color: bool) -> String {
     }
     let _ = writeln!(out, "{}", conclusion(findings));
     out
+}
+
+/// Where it is and which rule.
+fn tail(findings: &Findings<'_>, finding: &Finding) -> String {
+    let (place, subject) = (findings.place(finding), findings.subject());
+    let at = if !subject.is_file {
+        place.pointer
+    } else if place.line == 1 && !place.pointer.is_empty() {
+        // A file of one long line: the pointer says more than the line.
+        format!("{}#{}", subject.name, place.pointer)
+    } else {
+        format!("{}:{}", subject.name, place.line)
+    };
+    format!("{at}  {}", finding.rule)
 }
 
 fn heading(findings: &Findings<'_>) -> String {
@@ -132,7 +142,11 @@ pub(super) fn conclusion(findings: &Findings<'_>) -> String {
         (all, _) => format!("{all} findings"),
     };
     if all > 0 {
-        let classes: Vec<&str> = findings.fail_on.iter().map(|class| class.as_str()).collect();
+        let classes: Vec<&str> = findings
+            .fail_on
+            .iter()
+            .map(|class| class.as_str())
+            .collect();
         match (findings.counted(), classes.is_empty()) {
             (_, true) => line.push_str("; none counts (--fail-on none)"),
             (counted, false) => {

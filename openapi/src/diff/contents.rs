@@ -20,12 +20,24 @@ impl<'a> Differ<'a> {
                 } else {
                     (Rule::BodyAdded, "a request body may be sent")
                 };
-                self.found(rule, new, message.into(), "body", (&old.pointer, &body.pointer));
+                self.found(
+                    rule,
+                    new,
+                    message.into(),
+                    "body",
+                    (&old.pointer, &body.pointer),
+                );
                 return;
             }
             (Some(body), None) => {
                 let message = "a request body is no longer taken".into();
-                self.found(Rule::BodyRemoved, new, message, "body", (&body.pointer, &new.pointer));
+                self.found(
+                    Rule::BodyRemoved,
+                    new,
+                    message,
+                    "body",
+                    (&body.pointer, &new.pointer),
+                );
                 return;
             }
             (Some(before), Some(after)) => (before, after),
@@ -41,7 +53,14 @@ impl<'a> Differ<'a> {
         }
         let rules = (Rule::RequestMediaTypeRemoved, Rule::RequestMediaTypeAdded);
         let contents = (&before.content, &after.content);
-        self.content(contents, Direction::Request, rules, new, "the request body", at);
+        self.content(
+            contents,
+            Direction::Request,
+            rules,
+            new,
+            "the request body",
+            at,
+        );
     }
 
     pub(super) fn responses(&mut self, old: &'a Operation, new: &'a Operation) {
@@ -121,7 +140,13 @@ impl<'a> Differ<'a> {
             };
             let message = format!("header `{}` of {name} is gone", gone.name);
             let subject = format!("{} {lower}", old.status);
-            self.found(rule, operation, message, &subject, (&gone.pointer, &new.pointer));
+            self.found(
+                rule,
+                operation,
+                message,
+                &subject,
+                (&gone.pointer, &new.pointer),
+            );
         }
     }
 
@@ -144,7 +169,13 @@ impl<'a> Differ<'a> {
                     Direction::Response => format!("{name} no longer comes as {media}"),
                 };
                 let subject = format!("{name} {media}");
-                self.found(removed, operation, message, &subject, (&before.pointer, at.1));
+                self.found(
+                    removed,
+                    operation,
+                    message,
+                    &subject,
+                    (&before.pointer, at.1),
+                );
                 continue;
             };
             if let (Some(before), Some(after)) = (before.schema, after.schema) {
@@ -153,7 +184,8 @@ impl<'a> Differ<'a> {
                 } else {
                     name.to_owned()
                 };
-                self.shapes.compare(before, after, direction, operation.name(), context);
+                self.shapes
+                    .compare(before, after, direction, operation.name(), context);
             }
         }
         for (media, after) in new {

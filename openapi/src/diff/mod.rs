@@ -43,7 +43,13 @@ pub fn diff(old: &Description, new: &Description) -> Report {
     for (after, taken) in new.operations.iter().zip(&taken) {
         if !taken {
             let message = "it is new".to_owned();
-            differ.found(Rule::OperationAdded, after, message, "", ("", &after.pointer));
+            differ.found(
+                Rule::OperationAdded,
+                after,
+                message,
+                "",
+                ("", &after.pointer),
+            );
         }
     }
     differ.servers();
@@ -81,7 +87,13 @@ fn pairs(old: &Description, new: &Description) -> Vec<Option<usize>> {
             let named = |base| format!("{} {}", operation.method, shape(base));
             operation.bases.iter().map(named).collect()
         },
-        |operation| vec![format!("{} {}", operation.method, operation.template.shape())],
+        |operation| {
+            vec![format!(
+                "{} {}",
+                operation.method,
+                operation.template.shape()
+            )]
+        },
     ];
     for keys in passes {
         let mut known: HashMap<String, Vec<usize>> = HashMap::new();
@@ -95,7 +107,9 @@ fn pairs(old: &Description, new: &Description) -> Vec<Option<usize>> {
                 continue;
             }
             let keys = keys(operation);
-            let mut found = keys.iter().flat_map(|key| known.get(key).into_iter().flatten());
+            let mut found = keys
+                .iter()
+                .flat_map(|key| known.get(key).into_iter().flatten());
             *pair = found.find(|at| taken.get(**at) == Some(&false)).copied();
             if let Some(taken) = pair.and_then(|at| taken.get_mut(at)) {
                 *taken = true;
@@ -148,7 +162,13 @@ impl<'a> Differ<'a> {
     fn operation(&mut self, old: &'a Operation, new: &'a Operation) {
         let at = (old.pointer.as_str(), new.pointer.as_str());
         if new.deprecated && !old.deprecated {
-            self.found(Rule::OperationDeprecated, new, "it is now deprecated".into(), "", at);
+            self.found(
+                Rule::OperationDeprecated,
+                new,
+                "it is now deprecated".into(),
+                "",
+                at,
+            );
         }
         if old.deprecated && !new.deprecated {
             let message = "it is no longer deprecated".into();
@@ -171,7 +191,17 @@ impl<'a> Differ<'a> {
     }
 
     fn base_paths(&mut self, old: &Operation, new: &Operation) {
-        let lost: Vec<&String> = old.bases.iter().filter(|base| !new.bases.contains(base)).collect();
+        let shapes = |operation: &Operation| -> Vec<String> {
+            let shape = |base: &String| operation.template.below(base).shape();
+            operation.bases.iter().map(shape).collect()
+        };
+        // Whole paths: a base path may have moved into the paths.
+        let (before, after) = (shapes(old), shapes(new));
+        let pairs = old.bases.iter().zip(&before);
+        let lost: Vec<&String> = pairs
+            .filter(|(_, shape)| !after.contains(shape))
+            .map(|(base, _)| base)
+            .collect();
         if lost.is_empty() {
             return;
         }
@@ -183,8 +213,18 @@ impl<'a> Differ<'a> {
             shown.join(", ")
         };
         let all: Vec<&String> = new.bases.iter().collect();
-        let message = format!("it is below {}, no longer below {}", list(&all), list(&lost));
-        self.found(Rule::BasePathChanged, new, message, "base path", ("/servers", "/servers"));
+        let message = format!(
+            "it is below {}, no longer below {}",
+            list(&all),
+            list(&lost)
+        );
+        self.found(
+            Rule::BasePathChanged,
+            new,
+            message,
+            "base path",
+            ("/servers", "/servers"),
+        );
     }
 
     fn servers(&mut self) {
@@ -203,7 +243,10 @@ impl<'a> Differ<'a> {
         };
         for url in old.iter().filter(|url| !new.contains(url)) {
             // Where the base path changed, that is said of the operations.
-            if bases(std::slice::from_ref(url)).iter().all(|base| known.contains(base)) {
+            if bases(std::slice::from_ref(url))
+                .iter()
+                .all(|base| known.contains(base))
+            {
                 document(Rule::ServerRemoved, format!("server `{url}` is gone"), url);
             }
         }
@@ -224,10 +267,18 @@ impl<'a> Differ<'a> {
             }
         }
         let mut before: BTreeMap<(Place, String), &Parameter> = BTreeMap::new();
-        for parameter in old.parameters.iter().filter(|parameter| !is_ignored(parameter)) {
+        for parameter in old
+            .parameters
+            .iter()
+            .filter(|parameter| !is_ignored(parameter))
+        {
             before.insert(parameter.key(), parameter);
         }
-        for after in new.parameters.iter().filter(|parameter| !is_ignored(parameter)) {
+        for after in new
+            .parameters
+            .iter()
+            .filter(|parameter| !is_ignored(parameter))
+        {
             let mut key = after.key();
             if after.place == Place::Path
                 && let Some((_, name)) = renamed.iter().find(|(name, _)| *name == after.name)
@@ -249,7 +300,10 @@ impl<'a> Differ<'a> {
                 }
             }
         }
-        for gone in before.into_values().filter(|gone| gone.place != Place::Path) {
+        for gone in before
+            .into_values()
+            .filter(|gone| gone.place != Place::Path)
+        {
             let subject = format!("{} {}", gone.place.as_str(), gone.name);
             let message = format!("{} is gone", gone.shown());
             let at = (gone.pointer.as_str(), new.pointer.as_str());
@@ -268,11 +322,23 @@ impl<'a> Differ<'a> {
         let shown = new.shown();
         if new.required && !old.required {
             let message = format!("{shown} must now be sent");
-            self.found(Rule::ParameterBecameRequired, operation, message, subject, at);
+            self.found(
+                Rule::ParameterBecameRequired,
+                operation,
+                message,
+                subject,
+                at,
+            );
         }
         if old.required && !new.required {
             let message = format!("{shown} may now be left out");
-            self.found(Rule::ParameterBecameOptional, operation, message, subject, at);
+            self.found(
+                Rule::ParameterBecameOptional,
+                operation,
+                message,
+                subject,
+                at,
+            );
         }
         if new.deprecated && !old.deprecated {
             let message = format!("{shown} is now deprecated");
@@ -296,7 +362,9 @@ impl<'a> Differ<'a> {
 /// New and old names of path parameters at the same place.
 fn renamed(old: &Template, new: &Template) -> Vec<(String, String)> {
     let pairs = new.parameters_of(old).into_iter();
-    pairs.map(|(new, old)| (new.to_owned(), old.to_owned())).collect()
+    pairs
+        .map(|(new, old)| (new.to_owned(), old.to_owned()))
+        .collect()
 }
 
 /// OpenAPI 3.1, "Parameter Object": these are described elsewhere, and shall be ignored as parameters.

@@ -34,7 +34,11 @@ impl Differ<'_> {
             // Whoever has more than is needed is let in as well.
             let enough = after.alternatives.iter().any(|other| within(other, set));
             if !enough {
-                let message = format!("{} is no longer enough; it needs {}", shown(set), needs(after));
+                let message = format!(
+                    "{} is no longer enough; it needs {}",
+                    shown(set),
+                    needs(after)
+                );
                 self.found(Rule::CredentialRefused, new, message, &shown(set), at);
             }
         }
@@ -53,7 +57,10 @@ impl Differ<'_> {
             };
             let exactly = |other: &&Set| *other == set;
             let all = || after.alternatives.iter().filter(same);
-            let Some(other) = all().find(exactly).or_else(|| all().find(no_more)).or_else(|| all().next())
+            let Some(other) = all()
+                .find(exactly)
+                .or_else(|| all().find(no_more))
+                .or_else(|| all().next())
             else {
                 continue;
             };
@@ -73,7 +80,9 @@ impl Differ<'_> {
 }
 
 fn within(small: &Set, large: &Set) -> bool {
-    small.keys().all(|credential| large.contains_key(credential))
+    small
+        .keys()
+        .all(|credential| large.contains_key(credential))
 }
 
 fn shown(set: &Set) -> String {

@@ -96,7 +96,8 @@ impl<'a> Shapes<'a> {
             self.schemas(old, new, &mut found);
             let mut pair = found.pair;
             for (old, new) in found.children {
-                pair.leads_to.push(self.pair((old, new, direction), &mut todo));
+                pair.leads_to
+                    .push(self.pair((old, new, direction), &mut todo));
             }
             if let Some(place) = self.pairs.get_mut(at) {
                 *place = pair;
@@ -139,9 +140,7 @@ impl<'a> Shapes<'a> {
 
     /// Whether both are arrays or objects, so that the way several values are written matters.
     pub(super) fn both_hold_several(&mut self, old: SchemaId, new: SchemaId) -> bool {
-        let several = |flat: Rc<Flat>| {
-            flat.types == Types::ARRAY || flat.types == Types::OBJECT
-        };
+        let several = |flat: Rc<Flat>| flat.types == Types::ARRAY || flat.types == Types::OBJECT;
         several(self.flat(false, old)) && several(self.flat(true, new))
     }
 
@@ -204,13 +203,26 @@ impl<'a> Shapes<'a> {
         let any = before.types == Types::ANY || after.types == Types::ANY;
         if null.0 != null.1 && !any {
             let (request, response, says) = if null.1 {
-                (Rule::RequestNullAccepted, Rule::ResponseNullPossible, "may now be null")
+                (
+                    Rule::RequestNullAccepted,
+                    Rule::ResponseNullPossible,
+                    "may now be null",
+                )
             } else {
-                (Rule::RequestNullRefused, Rule::ResponseNullGone, "can no longer be null")
+                (
+                    Rule::RequestNullRefused,
+                    Rule::ResponseNullGone,
+                    "can no longer be null",
+                )
             };
             found.change(request, response, says.to_owned());
         }
-        if !before.types.both(after.types).without(Types::NULL).is_none() {
+        if !before
+            .types
+            .both(after.types)
+            .without(Types::NULL)
+            .is_none()
+        {
             values(&before, &after, found);
             formats(&before, &after, found);
             limits(&before, &after, found);
@@ -250,8 +262,10 @@ impl<'a> Shapes<'a> {
             let gone = match after.properties.get(name) {
                 None => true,
                 Some(new) => {
-                    let (old_counts, new_counts) =
-                        (counts(&self.flat(false, *old)), counts(&self.flat(true, *new)));
+                    let (old_counts, new_counts) = (
+                        counts(&self.flat(false, *old)),
+                        counts(&self.flat(true, *new)),
+                    );
                     if old_counts && new_counts {
                         found.children.push((*old, *new));
                     }
@@ -275,16 +289,17 @@ impl<'a> Shapes<'a> {
             if !counts(&self.flat(true, *new)) {
                 continue;
             }
-            let known = (before.properties.get(name))
-                .is_some_and(|old| counts(&self.flat(false, *old)));
+            let known =
+                (before.properties.get(name)).is_some_and(|old| counts(&self.flat(false, *old)));
             let must = after.required.contains(name);
             let pointer = self.new.schemas.get(*new).pointer.clone();
             if !known {
                 let must = must && self.flat(true, *new).default.is_none();
                 let (rule, says) = match (direction, must) {
-                    (Request, true) => {
-                        (Rule::RequestRequiredPropertyAdded, "is new and must be sent")
-                    }
+                    (Request, true) => (
+                        Rule::RequestRequiredPropertyAdded,
+                        "is new and must be sent",
+                    ),
                     (Request, false) => (Rule::RequestPropertyAdded, "is new"),
                     (Response, _) => (Rule::ResponsePropertyAdded, "is new"),
                 };
@@ -292,9 +307,7 @@ impl<'a> Shapes<'a> {
                 continue;
             }
             let (rule, says) = match (before.required.contains(name), must, direction) {
-                (false, true, Request) => {
-                    (Rule::RequestPropertyBecameRequired, "must now be sent")
-                }
+                (false, true, Request) => (Rule::RequestPropertyBecameRequired, "must now be sent"),
                 (false, true, Response) => {
                     (Rule::ResponsePropertyBecameRequired, "now always comes")
                 }
@@ -398,7 +411,11 @@ impl<'a> Shapes<'a> {
         if a.types.without(Types::NULL) != b.types.without(Types::NULL) {
             return false;
         }
-        let common = a.properties.keys().filter(|name| b.properties.contains_key(*name)).count();
+        let common = a
+            .properties
+            .keys()
+            .filter(|name| b.properties.contains_key(*name))
+            .count();
         2 * common >= a.properties.len().max(b.properties.len())
     }
 }
@@ -507,9 +524,15 @@ fn formats(before: &Flat, after: &Flat, found: &mut Comparison) {
         return;
     }
     let shown = |format: &Option<String>| {
-        format.as_ref().map_or("none".to_owned(), |format| format!("`{format}`"))
+        format
+            .as_ref()
+            .map_or("none".to_owned(), |format| format!("`{format}`"))
     };
-    let says = format!("has format {}, had {}", shown(&after.format), shown(&before.format));
+    let says = format!(
+        "has format {}, had {}",
+        shown(&after.format),
+        shown(&before.format)
+    );
     let request = match after.format {
         None => Rule::RequestFormatRemoved,
         Some(_) => Rule::RequestFormatChanged,
@@ -550,7 +573,10 @@ fn values(before: &Flat, after: &Flat, found: &mut Comparison) {
         ),
     };
     if removed != empty {
-        let says = format!("can no longer be {}", list(&removed.iter().collect::<Vec<_>>()));
+        let says = format!(
+            "can no longer be {}",
+            list(&removed.iter().collect::<Vec<_>>())
+        );
         found.change(Rule::RequestValueRemoved, Rule::ResponseValueRemoved, says);
     }
     if added != empty {
@@ -568,7 +594,10 @@ fn limits(before: &Flat, after: &Flat, found: &mut Comparison) {
         };
         found.change(request, response, says);
     };
-    let names = LOWER_BOUNDS.into_iter().chain(UPPER_BOUNDS).chain(["multipleOf"]);
+    let names = LOWER_BOUNDS
+        .into_iter()
+        .chain(UPPER_BOUNDS)
+        .chain(["multipleOf"]);
     for name in names {
         let (old, new) = (before.bounds.get(name), after.bounds.get(name));
         match (old, new) {
@@ -598,9 +627,10 @@ fn limits(before: &Flat, after: &Flat, found: &mut Comparison) {
     if before.pattern != after.pattern {
         let (request, says) = match (&before.pattern, &after.pattern) {
             (_, Some(new)) => (Rule::RequestPatternChanged, format!("must match `{new}`")),
-            (Some(old), None) => {
-                (Rule::RequestPatternRemoved, format!("need no longer match `{old}`"))
-            }
+            (Some(old), None) => (
+                Rule::RequestPatternRemoved,
+                format!("need no longer match `{old}`"),
+            ),
             (None, None) => return,
         };
         found.change(request, Rule::ResponsePatternChanged, says);

@@ -39,7 +39,9 @@ impl Drift<'_> {
         let credentials = documented.security.credentials();
         let is_credential = |parameter: &Parameter| {
             let key = Credential::Key(parameter.place, parameter.name.clone());
-            credentials.iter().any(|credential| credential.is_sent_like(&key))
+            credentials
+                .iter()
+                .any(|credential| credential.is_sent_like(&key))
         };
         let sent = |parameter: &&Parameter| {
             parameter.place != Place::Path && !is_ignored(parameter) && !is_credential(parameter)
@@ -47,7 +49,11 @@ impl Drift<'_> {
         for parameter in observed.parameters.iter().filter(sent) {
             let subject = format!("{} {}", parameter.place.as_str(), parameter.name);
             let Some(described) = described_as(parameter, documented) else {
-                if documented.template.suffix.contains(&format!("{}=", parameter.name)) {
+                if documented
+                    .template
+                    .suffix
+                    .contains(&format!("{}=", parameter.name))
+                {
                     continue;
                 }
                 let message = format!("{} is sent and not described", parameter.shown());
@@ -60,7 +66,13 @@ impl Drift<'_> {
             let at = (described.pointer.as_str(), parameter.pointer.as_str());
             if described.deprecated {
                 let message = format!("{} is deprecated and still sent", described.shown());
-                self.found(Rule::ZombieParameter, (documented, seen), message, &subject, at);
+                self.found(
+                    Rule::ZombieParameter,
+                    (documented, seen),
+                    message,
+                    &subject,
+                    at,
+                );
             }
             if described.required && !parameter.required {
                 self.missing(documented, observed, &described);
@@ -68,13 +80,10 @@ impl Drift<'_> {
             self.parameter_values(documented, observed, &described, parameter);
         }
         for described in documented.parameters.iter().filter(sent) {
-            let never = !observed
-                .parameters
-                .iter()
-                .any(|parameter| {
-                    described_as(parameter, documented)
-                        .is_some_and(|known| known.key() == described.key())
-                });
+            let never = !observed.parameters.iter().any(|parameter| {
+                described_as(parameter, documented)
+                    .is_some_and(|known| known.key() == described.key())
+            });
             if described.required && described.place == Place::Query && never {
                 self.missing(documented, observed, described);
             }
@@ -144,7 +153,11 @@ impl Drift<'_> {
                 continue;
             };
             if let (Some(first), Some(second)) = (described.schema, content.schema) {
-                let way = if media.contains("form") { Way::Form } else { Way::Request };
+                let way = if media.contains("form") {
+                    Way::Form
+                } else {
+                    Way::Request
+                };
                 let found = self.shapes(way, first, second, "the request body");
                 self.take(found, documented, observed);
             }
@@ -160,7 +173,11 @@ impl Drift<'_> {
             }
             let Some(described) = covering(&response.status, &documented.responses) else {
                 // By the letter `default` is every other status, and what it holds is the error mostly.
-                if documented.responses.iter().any(|other| other.status == "default") {
+                if documented
+                    .responses
+                    .iter()
+                    .any(|other| other.status == "default")
+                {
                     continue;
                 }
                 let message = format!("status {} comes and is not described", response.status);
@@ -226,23 +243,27 @@ impl Drift<'_> {
             let message = "credentials are demanded, and calls without them succeeded".to_owned();
             self.found(Rule::MissingCredential, (documented, seen), message, "", at);
         }
-        if observed.security.is_open() {
+        // Browsers send cookies along: what is described and sent is enough.
+        let known = documented.security.credentials();
+        let sent = observed.security.credentials();
+        let described =
+            |credential: &&&Credential| known.iter().any(|other| other.is_sent_like(credential));
+        if observed.security.is_open() || sent.iter().any(|credential| described(&credential)) {
             return;
         }
-        for credential in observed.security.credentials() {
-            let known = documented.security.credentials();
+        for credential in sent {
             let is_parameter = documented.parameters.iter().any(|parameter| {
                 credential.is_sent_like(&Credential::Key(parameter.place, parameter.name.clone()))
             });
             let authorization = matches!(credential, Credential::Http(_))
-                && documented.parameters_in(Place::Header).any(|parameter| {
-                    parameter.name.eq_ignore_ascii_case("authorization")
-                });
+                && documented
+                    .parameters_in(Place::Header)
+                    .any(|parameter| parameter.name.eq_ignore_ascii_case("authorization"));
             if !is_parameter
                 && !authorization
-                && !known.iter().any(|other| {
-                    other.is_sent_like(credential) || matches!(other, Credential::Unknown(_))
-                })
+                && !known
+                    .iter()
+                    .any(|other| matches!(other, Credential::Unknown(_)))
             {
                 let message = format!("every call carries {credential}, which is not described");
                 let subject = credential.to_string();

@@ -60,7 +60,10 @@ pub fn drift(documented: &Description, observed: &Description) -> Report {
     for (index, operation) in documented.operations.iter().enumerate() {
         let covered = pairing.covered.get(&index).copied();
         let covered = covered.and_then(|at| observed.operations.get(at));
-        match (called.get(&index), uncertain.get(&index).copied().or(covered)) {
+        match (
+            called.get(&index),
+            uncertain.get(&index).copied().or(covered),
+        ) {
             (Some(seen), _) if operation.deprecated => drift.zombie(operation, seen),
             (Some(_), _) => {}
             (None, Some(wider)) => drift.uncertain(operation, wider),
@@ -133,7 +136,13 @@ impl Drift<'_> {
         let message = format!("it is called{} and is not in the description", times(seen));
         // The path may be written all the same, without a method.
         let at = join("/paths", &operation.path);
-        self.found(Rule::ShadowOperation, (operation, seen), message, "", (&at, &operation.pointer));
+        self.found(
+            Rule::ShadowOperation,
+            (operation, seen),
+            message,
+            "",
+            (&at, &operation.pointer),
+        );
     }
 
     fn shadow_method(&mut self, operation: &Operation, index: usize) {
@@ -148,13 +157,25 @@ impl Drift<'_> {
             operation.method
         );
         let at = join("/paths", &sibling.path);
-        self.found(Rule::ShadowMethod, (operation, seen), message, "", (&at, &operation.pointer));
+        self.found(
+            Rule::ShadowMethod,
+            (operation, seen),
+            message,
+            "",
+            (&at, &operation.pointer),
+        );
     }
 
     fn zombie(&mut self, operation: &Operation, seen: &Seen) {
         let message = format!("it is deprecated and still called{}", times(Some(seen)));
         let at = (operation.pointer.clone(), operation.pointer.clone());
-        self.found(Rule::ZombieOperation, (operation, Some(seen)), message, "", (&at.0, &at.1));
+        self.found(
+            Rule::ZombieOperation,
+            (operation, Some(seen)),
+            message,
+            "",
+            (&at.0, &at.1),
+        );
     }
 
     fn orphan(&mut self, operation: &Operation) {
@@ -164,7 +185,13 @@ impl Drift<'_> {
             "it was never called".to_owned()
         };
         let at = operation.pointer.clone();
-        self.found(Rule::OrphanOperation, (operation, None), message, "", (&at, "/paths"));
+        self.found(
+            Rule::OrphanOperation,
+            (operation, None),
+            message,
+            "",
+            (&at, "/paths"),
+        );
     }
 
     fn uncertain(&mut self, operation: &Operation, wider: &Operation) {
@@ -175,14 +202,26 @@ impl Drift<'_> {
         );
         let at = (operation.pointer.clone(), wider.pointer.clone());
         let seen = wider.seen.as_ref();
-        self.found(Rule::UncertainOperation, (operation, seen), message, "", (&at.0, &at.1));
+        self.found(
+            Rule::UncertainOperation,
+            (operation, seen),
+            message,
+            "",
+            (&at.0, &at.1),
+        );
     }
 
     fn base_path(&mut self, pairing: &Pairing) {
         let Some(base) = &pairing.other_base else {
             return;
         };
-        let shown = |base: &str| if base.is_empty() { "/".to_owned() } else { base.to_owned() };
+        let shown = |base: &str| {
+            if base.is_empty() {
+                "/".to_owned()
+            } else {
+                base.to_owned()
+            }
+        };
         let servers: Vec<String> = (self.documented.operations.first())
             .map(|operation| operation.bases.iter().map(|base| shown(base)).collect())
             .unwrap_or_default();

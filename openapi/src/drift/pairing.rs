@@ -118,7 +118,12 @@ impl Pairing {
         let mut verdicts = Vec::new();
         let mut covered = BTreeMap::new();
         for (at, (operation, template)) in observed.operations.iter().zip(seen).enumerate() {
-            verdicts.push(verdict(&documented.schemas, candidates, operation, template));
+            verdicts.push(verdict(
+                &documented.schemas,
+                candidates,
+                operation,
+                template,
+            ));
             for candidate in candidates.near(template) {
                 if candidate.operation.method == operation.method
                     && template.covers(&candidate.template) == Some(Cover::Wider)
@@ -300,7 +305,9 @@ fn admits(schemas: &Schemas, candidate: &Candidate<'_>, template: &Template) -> 
                 let flat = schemas.flat(schema);
                 let types = schemas.types(&flat);
                 let listed = flat.values.as_ref().is_none_or(|values| {
-                    values.iter().any(|value| value.trim_matches('"') == *constant)
+                    values
+                        .iter()
+                        .any(|value| value.trim_matches('"') == *constant)
                 });
                 listed && admitted(constant, types, flat.format.as_deref())
             })
@@ -311,8 +318,7 @@ fn admitted(constant: &str, types: Types, format: Option<&str>) -> bool {
     if types.has(Types::STRING) {
         return match format {
             Some("uuid") => {
-                constant.len() == 36
-                    && constant.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit())
+                constant.len() == 36 && constant.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit())
             }
             Some("date" | "date-time") => constant.starts_with(|c: char| c.is_ascii_digit()),
             _ => true,

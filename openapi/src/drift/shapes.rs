@@ -58,7 +58,15 @@ const MAX_NESTED: usize = 8;
 
 /// Formats of which no value can have two. Others (`password`, `int32`, a company's own) say nothing that could be seen.
 const EXCLUSIVE: [&str; 9] = [
-    "date-time", "date", "time", "duration", "uuid", "email", "ipv4", "ipv6", "uri",
+    "date-time",
+    "date",
+    "time",
+    "duration",
+    "uuid",
+    "email",
+    "ipv4",
+    "ipv6",
+    "uri",
 ];
 
 impl<'a> Shapes<'a> {
@@ -88,9 +96,14 @@ impl<'a> Shapes<'a> {
     }
 
     fn laid(&mut self, documented: bool, id: SchemaId) -> Rc<Whole> {
-        let schemas = if documented { self.documented } else { self.observed };
+        let schemas = if documented {
+            self.documented
+        } else {
+            self.observed
+        };
         let laid = self.laid.entry((documented, id));
-        laid.or_insert_with(|| Rc::new(whole(schemas, id, 0))).clone()
+        laid.or_insert_with(|| Rc::new(whole(schemas, id, 0)))
+            .clone()
     }
 
     fn pair(&mut self, (first, second, path): Todo, place: &str, todo: &mut Vec<Todo>) {
@@ -101,7 +114,8 @@ impl<'a> Shapes<'a> {
             self.observed.get(second).pointer.clone(),
         );
         // A component is called by its name from here on, whoever refers to it.
-        let named = pointer.starts_with("/components/schemas/") || pointer.starts_with("/definitions/");
+        let named =
+            pointer.starts_with("/components/schemas/") || pointer.starts_with("/definitions/");
         let path = if named { label(&pointer) } else { path };
         let at = At {
             path,
@@ -141,7 +155,11 @@ impl<'a> Shapes<'a> {
             return false;
         }
         if !textual && seen.types.has(Types::NULL) && !described.types.has(Types::NULL) {
-            self.add(Rule::ContradictoryNull, at, "is null in some, which is not described");
+            self.add(
+                Rule::ContradictoryNull,
+                at,
+                "is null in some, which is not described",
+            );
         }
         !(textual && several && is.has(Types::STRING))
     }
@@ -168,7 +186,9 @@ impl<'a> Shapes<'a> {
                 Some("url") => Some("uri"),
                 other => other,
             };
-            format.filter(|format| EXCLUSIVE.contains(format)).map(str::to_owned)
+            format
+                .filter(|format| EXCLUSIVE.contains(format))
+                .map(str::to_owned)
         };
         if let (Some(may), Some(is)) = (known(&described.format), known(&seen.format))
             && may != is
@@ -215,7 +235,9 @@ impl<'a> Shapes<'a> {
                 other: self.observed.get(*second).pointer.clone(),
             };
             let message = match rule {
-                Rule::ForbiddenProperty => "is there, and the description rules out what it does not name",
+                Rule::ForbiddenProperty => {
+                    "is there, and the description rules out what it does not name"
+                }
                 _ => "is there, and not described",
             };
             self.add(rule, &member, message);
@@ -265,8 +287,8 @@ impl<'a> Shapes<'a> {
     }
 
     fn add(&mut self, rule: Rule, at: &At<'_>, message: &str) {
-        let named =
-            at.pointer.starts_with("/components/schemas/") || at.pointer.starts_with("/definitions/");
+        let named = at.pointer.starts_with("/components/schemas/")
+            || at.pointer.starts_with("/definitions/");
         let way = match self.way {
             Way::Response => "responses",
             _ => "requests",
@@ -314,7 +336,10 @@ fn whole(schemas: &Schemas, id: SchemaId, depth: usize) -> Whole {
         let part = &part.flat;
         types = types.with(part.types);
         for (name, id) in &part.properties {
-            if properties.insert(name.clone(), *id).is_some_and(|other| other != *id) {
+            if properties
+                .insert(name.clone(), *id)
+                .is_some_and(|other| other != *id)
+            {
                 unsure.insert(name.clone());
             }
         }
