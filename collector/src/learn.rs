@@ -294,6 +294,7 @@ pub fn recorded(
     let options = DocumentOptions {
         openapi: OpenApi::V31,
         min_operations: 1,
+        ..DocumentOptions::default()
     };
     let learnt = documents(&fold, &options);
     if !learnt.iter().any(|host| host.document.is_sufficient()) {

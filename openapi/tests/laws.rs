@@ -152,7 +152,7 @@ proptest! {
         }
         let host = HostName::parse(b"shop.example.com", "https").unwrap();
         for openapi in [OpenApi::V30, OpenApi::V31] {
-            let options = DocumentOptions { openapi, min_operations: 1 };
+            let options = DocumentOptions { openapi, min_operations: 1, ..DocumentOptions::default() };
             let document = model.document(&host, &options);
             let json = Description::read(&document.to_json()).unwrap();
             let yaml = Description::read(&document.to_yaml()).unwrap();
