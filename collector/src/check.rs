@@ -35,6 +35,9 @@ pub struct Args {
         default_value = "shadow,contradiction,undocumented,zombie"
     )]
     pub fail_on: Vec<FailOn>,
+    /// Rules for the recording (TOML): what is a parameter or a constant, what to ignore; see docs/rules.md
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
     /// Learn what can be read of a broken recording
     #[arg(short, long)]
     pub keep_going: bool,
@@ -204,7 +207,12 @@ fn document(path: &Path) -> Option<Described> {
 
 /// The host of a recording that the description is about.
 fn recording(args: &Args, description: &Described) -> Result<Described, CheckError> {
-    let recorded = recorded(std::slice::from_ref(&args.against), &[], args.keep_going)?;
+    let recorded = recorded(
+        std::slice::from_ref(&args.against),
+        &[],
+        args.keep_going,
+        args.rules.as_ref(),
+    )?;
     for warning in &recorded.warnings {
         eprintln!("silhouette-collector: {warning}");
     }

@@ -273,8 +273,10 @@ pub fn recorded(
     files: &[PathBuf],
     hosts: &[String],
     keep_going: bool,
+    rules: Option<&PathBuf>,
 ) -> Result<Recorded, LearnError> {
     let args = Args {
+        rules: rules.cloned(),
         files: files.to_vec(),
         output: None,
         hosts: hosts.to_vec(),
@@ -285,6 +287,8 @@ pub fn recorded(
         threads: None,
         quiet: false,
     };
+    let rules = args.rules.as_deref().map(RuleFile::read).transpose()?;
+    let rules = rules.unwrap_or_default();
     let filter = HostFilter::new(&args.hosts)?;
     let sources = source::find(&args.files)?;
     let available = std::thread::available_parallelism();
@@ -296,7 +300,7 @@ pub fn recorded(
         min_operations: 1,
         ..DocumentOptions::default()
     };
-    let learnt = documents(&fold, &options);
+    let learnt = documents(&fold, &options, &rules);
     if !learnt.iter().any(|host| host.document.is_sufficient()) {
         return Err(LearnError::Nothing(report::why_nothing(
             &fold, &learnt, &args,
