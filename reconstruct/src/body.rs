@@ -66,6 +66,11 @@ impl Kind {
             _ => Kind::Binary,
         }
     }
+
+    /// Whether all values are texts, whatever they stand for.
+    pub(crate) fn is_textual(self) -> bool {
+        matches!(self, Kind::Form | Kind::Multipart)
+    }
 }
 
 fn bound(scale: Scale) -> Bound {
@@ -251,15 +256,13 @@ fn urlencoded(shape: &mut Shape, bytes: &[u8], complete: bool, scale: Scale) -> 
         return json::Read::Malformed;
     };
     let objects = shape.objects.get_or_insert_default();
-    let number = objects.open(complete);
+    let mut open = objects.open(complete, 0, scale);
     let mut rest = text.trim_end_matches(['\r', '\n']);
     if !complete {
         rest = rest.rsplit_once('&').map_or("", |(whole, _)| whole);
     }
     for (name, value) in pairs(rest) {
-        objects.member(&name, number, complete, (0, scale), |member| {
-            member.text(|s| s.learn_parameter(&value))
-        });
+        objects.member(&mut open, &name, |member| member.text(|s| s.learn(&value)));
     }
     json::Read::Json
 }
@@ -292,7 +295,7 @@ fn multipart(
         return json::Read::Malformed;
     }
     let objects = shape.objects.get_or_insert_default();
-    let number = objects.open(complete);
+    let mut open = objects.open(complete, 0, scale);
     for (i, start) in starts.iter().enumerate() {
         let end = starts.get(i + 1).copied();
         let whole = complete || end.is_some();
@@ -331,15 +334,17 @@ fn multipart(
             }
         }
         let Some(name) = name else { continue };
-        objects.member(&name, number, complete, (0, scale), |member| {
+        objects.member(&mut open, &name, |member| {
             if file || (!media.is_empty() && Kind::of(&media) == Kind::Binary) {
-                member.text(|s| s.learn_opaque(format::FILE));
+                member.text(|s| s.learn_opaque(format::FILE))
             } else if Kind::of(&media) == Kind::Json && !media.is_empty() {
-                json::learn(member, body, whole, scale, identities);
+                member.grown(|member| {
+                    json::learn(member, body, whole, scale, identities);
+                })
             } else if whole && body.len() <= 4096 {
-                member.text(|s| s.learn_parameter(&String::from_utf8_lossy(body)));
+                member.text(|s| s.learn(&String::from_utf8_lossy(body)))
             } else {
-                member.text(|s| s.learn_opaque(0));
+                member.text(|s| s.learn_opaque(0))
             }
         });
     }

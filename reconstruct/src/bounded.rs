@@ -6,6 +6,7 @@
 //! what was seen, not on when, and a key that was thinned out once can never come back.
 
 use crate::class;
+use crate::name::Name;
 use serde::{Deserialize, Serialize};
 
 /// FNV-1a with a finaliser: stable over versions and machines, which `std`'s hashers do not promise.
@@ -50,7 +51,7 @@ pub(crate) enum Slot {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Thinned<V> {
     /// Sorted by key.
-    entries: Vec<(Box<str>, V)>,
+    entries: Vec<(Name, V)>,
     rest: Option<Box<V>>,
     level: u8,
     charge: u32,
@@ -72,16 +73,16 @@ impl<V> Default for Thinned<V> {
     }
 }
 
-/// Plain words are only thinned after this many halvings of everything else.
-const PLAIN_FROM: u8 = 10;
+/// Plain words are only thinned after this many halvings of everything else: of a billion odd keys a dozen are left by then.
+pub(crate) const PLAIN_FROM: u8 = 26;
 /// Beyond this level nothing is kept apart.
-const LAST_LEVEL: u8 = 40;
+const LAST_LEVEL: u8 = 60;
 /// Longer keys are values, not names.
 const LONGEST_KEY: usize = 128;
 
-/// What an entry takes beside its key and the value's heap, room to grow included.
+/// What an entry takes beside the heap of key and value, room to grow included.
 fn entry<V>() -> u32 {
-    (size_of::<(Box<str>, V)>() * 5 / 4 + 16) as u32
+    (size_of::<(Name, V)>() * 9 / 8 + 8) as u32
 }
 
 fn passes(key: &str, level: u8) -> bool {
@@ -102,17 +103,17 @@ fn passes(key: &str, level: u8) -> bool {
 impl<V: Entry> Thinned<V> {
     /// The slot of `key`, made if need be. Follow a change of the value there with [`Thinned::settle`].
     pub(crate) fn slot(&mut self, key: &str, bound: Bound) -> Slot {
-        match self.entries.binary_search_by(|(k, _)| (**k).cmp(key)) {
+        match self.find(key) {
             Ok(at) => Slot::Own(at),
             Err(at) if passes(key, self.level) => {
-                let value = V::default();
-                self.charge += entry::<V>() + key.len() as u32 + value.charge();
+                let (name, value) = (Name::from(key), V::default());
+                self.charge += entry::<V>() + name.heap() as u32 + value.charge();
                 if self.entries.len() == self.entries.capacity() {
                     // Doubling would hold twice of what is charged.
                     self.entries
-                        .reserve_exact((self.entries.len() / 4).clamp(1, 64));
+                        .reserve_exact((self.entries.len() / 8).clamp(1, 64));
                 }
-                self.entries.insert(at, (key.into(), value));
+                self.entries.insert(at, (name, value));
                 self.bind(bound);
                 if self.entries.len() <= bound.entries {
                     return Slot::Own(at);
@@ -120,7 +121,7 @@ impl<V: Entry> Thinned<V> {
                 while self.entries.len() > bound.entries && self.level < LAST_LEVEL {
                     self.raise(self.level + 1);
                 }
-                match self.entries.binary_search_by(|(k, _)| (**k).cmp(key)) {
+                match self.find(key) {
                     Ok(at) => Slot::Own(at),
                     Err(_) => self.rest_slot(),
                 }
@@ -145,6 +146,32 @@ impl<V: Entry> Thinned<V> {
             Slot::Own(at) if at < self.entries.len() => &mut self.entries[at].1,
             _ => self.rest.get_or_insert_default(),
         }
+    }
+
+    /// Whether `key` has this slot of its own.
+    #[inline]
+    pub(crate) fn is(&self, at: usize, key: &str) -> bool {
+        self.entries
+            .get(at)
+            .is_some_and(|(k, _)| k.as_bytes() == key.as_bytes())
+    }
+
+    /// The value in a slot of its own.
+    #[inline]
+    pub(crate) fn value(&self, at: usize) -> Option<&V> {
+        self.entries.get(at).map(|(_, v)| v)
+    }
+
+    /// The value in a slot of its own, for changes that leave its charge alone.
+    #[inline]
+    pub(crate) fn value_mut(&mut self, at: usize) -> Option<&mut V> {
+        self.entries.get_mut(at).map(|(_, v)| v)
+    }
+
+    /// Accounts for a value whose charge grew, and thins out if the bound is passed.
+    pub(crate) fn grow(&mut self, by: u32, bound: Bound) {
+        self.charge = self.charge.saturating_add(by);
+        self.fit(bound);
     }
 
     /// Accounts for a change of the value in `slot` from charge `before`, and thins out if the bound is passed.
@@ -207,6 +234,14 @@ impl<V: Entry> Thinned<V> {
         self.recount();
     }
 
+    /// Changes the value of `key` in place, whatever its charge becomes.
+    pub(crate) fn change(&mut self, key: &str, change: impl FnOnce(&mut V)) {
+        if let Ok(at) = self.find(key) {
+            change(&mut self.entries[at].1);
+            self.recount();
+        }
+    }
+
     /// The charge of what is held.
     pub(crate) fn held(&self) -> u32 {
         self.charge
@@ -214,9 +249,12 @@ impl<V: Entry> Thinned<V> {
 
     fn raise(&mut self, level: u8) {
         self.level = level;
+        if self.entries.iter().all(|(k, _)| passes(k.as_str(), level)) {
+            return;
+        }
         let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.entries)
             .into_iter()
-            .partition(|(k, _)| passes(k, level));
+            .partition(|(k, _)| passes(k.as_str(), level));
         self.entries = kept;
         for (_, value) in gone {
             match &mut self.rest {
@@ -231,7 +269,7 @@ impl<V: Entry> Thinned<V> {
         let own = self
             .entries
             .iter()
-            .map(|(k, v)| entry::<V>() + k.len() as u32 + v.charge());
+            .map(|(k, v)| entry::<V>() + k.heap() as u32 + v.charge());
         let rest = self.rest.as_ref().map(|r| entry::<V>() + r.charge());
         self.charge = own.chain(rest).fold(0, u32::saturating_add);
     }
@@ -259,15 +297,14 @@ impl<V: Entry> Thinned<V> {
             }
         }
         let mine = std::mem::take(&mut self.entries);
-        let mut merged: Vec<(Box<str>, V)> =
-            Vec::with_capacity(mine.len().max(other.entries.len()));
+        let mut merged: Vec<(Name, V)> = Vec::with_capacity(mine.len().max(other.entries.len()));
         let (mut a, mut b) = (
             mine.into_iter().peekable(),
             other.entries.into_iter().peekable(),
         );
         loop {
             let order = match (a.peek(), b.peek()) {
-                (Some((x, _)), Some((y, _))) => x.cmp(y),
+                (Some((x, _)), Some((y, _))) => x.as_bytes().cmp(y.as_bytes()),
                 (Some(_), None) => std::cmp::Ordering::Less,
                 (None, Some(_)) => std::cmp::Ordering::Greater,
                 (None, None) => break,
@@ -308,26 +345,29 @@ impl<V: Entry> Thinned<V> {
     }
 
     pub(crate) fn heap(&self) -> usize {
-        let own: usize = self.entries.iter().map(|(k, v)| k.len() + v.heap()).sum();
+        let own: usize = self.entries.iter().map(|(k, v)| k.heap() + v.heap()).sum();
         let rest = self
             .rest
             .as_ref()
             .map_or(0, |r| std::mem::size_of::<V>() + r.heap());
-        self.entries.capacity() * std::mem::size_of::<(Box<str>, V)>() + own + rest
+        self.entries.capacity() * std::mem::size_of::<(Name, V)>() + own + rest
     }
 }
 
 impl<V> Thinned<V> {
-    /// The entries kept on their own, sorted by key.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &V)> {
-        self.entries.iter().map(|(k, v)| (&**k, v))
+    fn find(&self, key: &str) -> Result<usize, usize> {
+        self.entries
+            .binary_search_by(|(k, _)| k.as_bytes().cmp(key.as_bytes()))
     }
 
+    /// The entries kept on their own, sorted by key.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &V)> {
+        self.entries.iter().map(|(k, v)| (k.as_str(), v))
+    }
+
+    /// The entry of `key`, if it is kept on its own.
     pub(crate) fn get(&self, key: &str) -> Option<&V> {
-        self.entries
-            .binary_search_by(|(k, _)| (**k).cmp(key))
-            .ok()
-            .map(|at| &self.entries[at].1)
+        self.find(key).ok().map(|at| &self.entries[at].1)
     }
 
     /// Every value, what is not kept on its own last.
@@ -434,7 +474,8 @@ impl Distinct {
 /// Which texts were seen somewhere: exact until full, then an unbiased sample by hash.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Seen {
-    hashes: std::collections::BTreeSet<u64>,
+    /// Sorted.
+    hashes: Vec<u64>,
     level: u32,
 }
 
@@ -443,8 +484,14 @@ impl Seen {
 
     pub(crate) fn add(&mut self, text: &str) {
         let h = hash(text);
-        if h.leading_zeros() >= self.level {
-            self.hashes.insert(h);
+        if h.leading_zeros() >= self.level
+            && let Err(at) = self.hashes.binary_search(&h)
+        {
+            if self.hashes.len() == self.hashes.capacity() {
+                self.hashes
+                    .reserve_exact((self.hashes.len() / 4).clamp(4, 256));
+            }
+            self.hashes.insert(at, h);
             self.fit();
         }
     }
@@ -454,6 +501,8 @@ impl Seen {
         self.hashes.extend(other.hashes);
         let level = self.level;
         self.hashes.retain(|h| h.leading_zeros() >= level);
+        self.hashes.sort_unstable();
+        self.hashes.dedup();
         self.fit();
     }
 
@@ -465,14 +514,19 @@ impl Seen {
         }
     }
 
+    /// How many different ones there were: exact until full, then within a few percent.
+    pub(crate) fn estimate(&self) -> u64 {
+        (self.hashes.len() as u64) << self.level.min(50)
+    }
+
     /// Whether it was seen; `None` when the sample cannot tell.
     pub(crate) fn contains(&self, text: &str) -> Option<bool> {
         let h = hash(text);
-        (h.leading_zeros() >= self.level).then(|| self.hashes.contains(&h))
+        (h.leading_zeros() >= self.level).then(|| self.hashes.binary_search(&h).is_ok())
     }
 
     pub(crate) fn heap(&self) -> usize {
-        self.hashes.len() * 16
+        self.hashes.capacity() * 8
     }
 }
 

@@ -181,21 +181,6 @@ pub(crate) fn is_version(text: &str) -> bool {
     dotted && known && (marked || number.contains('.'))
 }
 
-/// Whether an object's member of this name is data (ids, dates, addresses as keys) rather than a name. `$ref`, `@type`,
-/// `first name` and `größe` are names.
-pub(crate) fn is_data(key: &str) -> bool {
-    match Class::of(key) {
-        None | Some(Class::Semver | Class::List) => false,
-        Some(Class::Text) => {
-            key.is_empty()
-                || key.len() > 64
-                || key.contains(char::is_control)
-                || key.matches(' ').count() > 3
-        }
-        Some(_) => true,
-    }
-}
-
 /// Letters with the usual joints of names in code, or a version: kept longest when a bound thins a node's children.
 pub(crate) fn is_plain(text: &str) -> bool {
     is_version(text)

@@ -478,19 +478,43 @@ impl Folded {
         }
     }
 
-    /// Calls `visit` for every place with operations, the more concrete ones first.
+    /// Calls `visit` for every place with operations and how likely its template is right, 0 to 1, the more concrete ones first.
     pub(crate) fn walk<'a>(
         &'a self,
         path: &mut Vec<Part>,
-        visit: &mut dyn FnMut(&[Part], &'a Methods),
+        visit: &mut dyn FnMut(&[Part], &'a Methods, f64),
+    ) {
+        self.walk_surely(path, 1.0, visit);
+    }
+
+    fn walk_surely<'a>(
+        &'a self,
+        path: &mut Vec<Part>,
+        sure: f64,
+        visit: &mut dyn FnMut(&[Part], &'a Methods, f64),
     ) {
         if !self.methods.is_empty() {
-            visit(path, &self.methods);
+            visit(path, &self.methods, sure);
         }
         for (part, child) in &self.children {
             path.push(part.clone());
-            child.walk(path, visit);
+            child.walk_surely(path, sure.min(self.certainty(part)), visit);
             path.pop();
         }
+    }
+
+    /// How likely it is that a part is what it became: the least sure of the verdicts that made it so.
+    fn certainty(&self, part: &Part) -> f64 {
+        let odds = self
+            .verdicts
+            .iter()
+            .filter(|v| v.ground == verdict::Ground::Weighed)
+            .filter(|v| match part {
+                Part::Constant(word) => !v.values && v.words.contains(word),
+                Part::Parameter(_) | Part::Mixed(_) => v.values,
+            })
+            .map(|v| f64::from(v.judgement.odds().abs()))
+            .reduce(f64::min);
+        odds.map_or(1.0, |odds| 1.0 / (1.0 + (-odds).exp()))
     }
 }

@@ -3,6 +3,7 @@
 //! In: a text and the formats still possible. Out: those it satisfies. The formats of a position are the intersection
 //! over everything seen there, so the work ends as soon as none is left.
 
+use crate::codes;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// A set of formats as bits.
@@ -26,13 +27,25 @@ pub(crate) const NUMBER: Formats = 1 << 11;
 pub(crate) const BOOLEAN: Formats = 1 << 12;
 /// A file of a multipart form; set by the reader of the form, never by looking.
 pub(crate) const FILE: Formats = 1 << 13;
+/// ISO 4217, see [`crate::codes`].
+pub(crate) const CURRENCY: Formats = 1 << 14;
+/// ISO 3166-1, alpha-2.
+pub(crate) const COUNTRY: Formats = 1 << 15;
+/// BCP 47.
+pub(crate) const LANGUAGE: Formats = 1 << 16;
+/// E.164.
+pub(crate) const PHONE: Formats = 1 << 17;
+/// Could be Base64 (RFC 4648, 4), as long mixed tokens of the right length could.
+const BASE64: Formats = 1 << 18;
+/// Nothing but letters and digits: Base64 shows itself by its other characters, which must come sooner or later.
+const PLAIN: Formats = 1 << 19;
 /// Everything a text can be tried for.
-pub(crate) const ANY: Formats = (1 << 13) - 1;
+pub(crate) const ANY: Formats = ((1 << 20) - 1) & !FILE;
 
 /// Whether a text has a format.
 type Test = fn(&str) -> bool;
 
-const TESTS: [(Formats, Test); 13] = [
+const TESTS: [(Formats, Test); 19] = [
     (DATE_TIME, is_date_time),
     (DATE, is_date),
     (TIME, is_time),
@@ -46,14 +59,22 @@ const TESTS: [(Formats, Test); 13] = [
     (INTEGER, is_integer),
     (NUMBER, is_number),
     (BOOLEAN, is_boolean),
+    (CURRENCY, codes::is_currency),
+    (COUNTRY, codes::is_country),
+    (LANGUAGE, codes::is_language),
+    (PHONE, codes::is_phone),
+    (BASE64, is_base64),
+    (PLAIN, is_plain),
 ];
 
 /// Those of `possible` that `text` satisfies.
 pub(crate) fn satisfied(text: &str, possible: Formats) -> Formats {
-    TESTS
+    let set = TESTS
         .iter()
         .filter(|(bit, test)| possible & bit != 0 && test(text))
-        .fold(0, |set, (bit, _)| set | bit)
+        .fold(0, |set, (bit, _)| set | bit);
+    // Most texts are plain; that is looked at only while it tells something.
+    if set & BASE64 == 0 { set & !PLAIN } else { set }
 }
 
 /// The JSON Schema name of the most specific format in the set.
@@ -74,6 +95,11 @@ pub(crate) fn name(formats: Formats) -> Option<&'static str> {
         .iter()
         .find(|(bit, _)| formats & bit != 0)
         .map(|(_, name)| *name)
+}
+
+/// Whether the texts are octets in Base64.
+pub(crate) fn is_octets(formats: Formats) -> bool {
+    formats & BASE64 != 0 && formats & PLAIN == 0
 }
 
 fn digits(bytes: &[u8], from: usize, to: usize) -> Option<u32> {
@@ -283,6 +309,40 @@ pub(crate) fn is_boolean(text: &str) -> bool {
     matches!(text, "true" | "false" | "True" | "False")
 }
 
+/// 16 characters or more, padded as they must be, both cases and a digit, no bit set that carries nothing.
+fn is_base64(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let body = text.trim_end_matches('=').as_bytes();
+    let value = |b: u8| match b {
+        b'A'..=b'Z' => Some(b - b'A'),
+        b'a'..=b'z' => Some(b - b'a' + 26),
+        b'0'..=b'9' => Some(b - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    let unused = match bytes.len() - body.len() {
+        0 => 0,
+        1 => 0b11,
+        2 => 0b1111,
+        _ => return false,
+    };
+    bytes.len() >= 16
+        && bytes.len().is_multiple_of(4)
+        && body.iter().all(|b| value(*b).is_some())
+        && body
+            .last()
+            .and_then(|b| value(*b))
+            .is_some_and(|v| v & unused == 0)
+        && body.iter().any(u8::is_ascii_uppercase)
+        && body.iter().any(u8::is_ascii_lowercase)
+        && body.iter().any(u8::is_ascii_digit)
+}
+
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,6 +381,20 @@ mod tests {
         check("P3DT4H", "duration");
         check("P", "-");
         check("", "-");
+    }
+
+    #[test]
+    fn base64_shows_itself() {
+        let all = |texts: &[&str]| is_octets(texts.iter().fold(ANY, |f, t| satisfied(t, f)));
+        assert!(all(&[
+            "iVBORw0KGgoAAAANSUhEUg==",
+            "R0lGODlhAQABAIAAAAAAAP1w"
+        ]));
+        // Tokens of letters and digits, a path, a padding that is wrong.
+        assert!(!all(&["Zm9vYmFyYmF6cXV4", "QUJDREVGR0hJSktM"]));
+        assert!(!all(&["iVBORw0KGgoAAAANSUhEUg="]));
+        assert!(!all(&["iVBORw0KGgoAAAANSUhEUh=="]));
+        assert!(!all(&["some/words/in/path"]));
     }
 
     #[test]

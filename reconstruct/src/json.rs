@@ -1,11 +1,11 @@
-//! JSON text straight into a [`Shape`]: tokens are walked, no tree is built.
+//! JSON text straight into a [`Shape`]: its tokens are walked, no tree is built.
 //!
 //! In: the bytes of a body, whole or cut off. Out: whether it was JSON; the shape has learnt it. A whole body that is no
 //! JSON teaches nothing. A cut body teaches what stands before the cut. Depth is bounded; nothing here panics.
 
 use crate::bounded::Seen;
-use crate::shape::{DEEPEST, OPAQUE, Scale, Shape};
-use memchr::memchr2;
+use crate::shape::{DEEPEST, OPAQUE, Scale, Shape, tally};
+use crate::tokens::{self, Kind, Token};
 use std::borrow::Cow;
 
 /// What became of a body.
@@ -35,33 +35,28 @@ pub(crate) fn learn(
             .and_then(|b| std::str::from_utf8(b).ok())
             .unwrap_or(""),
     };
-    // The shape is changed in place, so what is whole is checked first; serde_json ignores without recursion or allocation.
-    if complete && serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
+    let Some(tokens) = tokens::scan(text, complete) else {
         return Read::Malformed;
-    }
+    };
     if scale >= OPAQUE {
-        shape.unknown = shape.unknown.saturating_add(1);
+        shape.unknown = tally(shape.unknown, 1);
         return Read::Json;
     }
     let mut walker = Walker {
         text,
-        bytes: text.as_bytes(),
+        tokens: &tokens,
         at: 0,
         sure: complete,
         scale,
         identities,
     };
-    walker.blank();
-    let _ = walker.value(shape, 0, false);
+    walker.value(shape, 0, false);
     Read::Json
 }
 
-/// The text ended, or is no JSON from here on.
-struct Cut;
-
 struct Walker<'a, 's> {
     text: &'a str,
-    bytes: &'a [u8],
+    tokens: &'a [Token],
     at: usize,
     sure: bool,
     scale: Scale,
@@ -69,221 +64,91 @@ struct Walker<'a, 's> {
 }
 
 impl<'a> Walker<'a, '_> {
-    fn blank(&mut self) {
-        while matches!(self.bytes.get(self.at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
-            self.at += 1;
-        }
-    }
-
-    fn peek(&mut self) -> Result<u8, Cut> {
-        self.blank();
-        self.bytes.get(self.at).copied().ok_or(Cut)
-    }
-
-    fn word(&mut self, word: &str) -> Result<(), Cut> {
-        let end = self.at + word.len();
-        if self.bytes.get(self.at..end) == Some(word.as_bytes()) {
-            self.at = end;
-            Ok(())
+    fn string(&self, token: Token) -> Cow<'a, str> {
+        let text = self
+            .text
+            .get(token.start as usize..token.end as usize)
+            .unwrap_or("");
+        if token.kind == Kind::Escaped {
+            Cow::Owned(tokens::unescape(text))
         } else {
-            Err(Cut)
+            Cow::Borrowed(text)
         }
     }
 
-    fn value(&mut self, shape: &mut Shape, depth: usize, identifies: bool) -> Result<(), Cut> {
-        match self.peek()? {
-            b'{' if depth < DEEPEST => self.object(shape, depth),
-            b'[' if depth < DEEPEST => self.array(shape, depth, identifies),
-            b'{' | b'[' => {
-                shape.unknown = shape.unknown.saturating_add(1);
-                self.skip()
-            }
-            b'"' => {
-                let text = self.string()?;
+    /// Learns the value that comes next, if the text was not cut off before it. Returns by how much the shape's charge grew:
+    /// hardly any value changes it, so nobody has to add charges up for each.
+    fn value(&mut self, shape: &mut Shape, depth: usize, identifies: bool) -> u32 {
+        let Some(&token) = self.tokens.get(self.at) else {
+            return 0;
+        };
+        self.at += 1;
+        let count = match token.kind {
+            Kind::String | Kind::Escaped => {
+                let text = self.string(token);
                 if identifies && text.len() <= 64 {
                     self.identities.add(&text);
                 }
-                shape.text(|s| s.learn(&text));
-                Ok(())
+                return shape.text(|s| s.learn(&text));
             }
-            b't' => self
-                .word("true")
-                .map(|()| shape.booleans = shape.booleans.saturating_add(1)),
-            b'f' => self
-                .word("false")
-                .map(|()| shape.booleans = shape.booleans.saturating_add(1)),
-            b'n' => self
-                .word("null")
-                .map(|()| shape.nulls = shape.nulls.saturating_add(1)),
-            b'-' | b'0'..=b'9' => self.number(shape),
-            _ => Err(Cut),
-        }
+            Kind::Object if depth < DEEPEST => return self.object(shape, depth, token.end),
+            Kind::Array if depth < DEEPEST => {
+                return self.array(shape, depth, token.end, identifies);
+            }
+            Kind::Object | Kind::Array => {
+                self.at = token.end as usize;
+                &mut shape.unknown
+            }
+            Kind::Null => &mut shape.nulls,
+            Kind::Boolean => &mut shape.booleans,
+            Kind::Integer => &mut shape.integers,
+            Kind::Wide => {
+                shape.wide = true;
+                &mut shape.integers
+            }
+            Kind::Number => &mut shape.numbers,
+        };
+        *count = tally(*count, 1);
+        0
     }
 
-    fn number(&mut self, shape: &mut Shape) -> Result<(), Cut> {
-        let start = self.at;
-        let mut whole = true;
-        while let Some(b) = self.bytes.get(self.at) {
-            match b {
-                b'0'..=b'9' | b'-' => {}
-                b'.' | b'e' | b'E' | b'+' => whole = false,
-                _ => break,
-            }
-            self.at += 1;
-        }
-        if self.at == self.bytes.len() && !self.sure {
-            return Err(Cut);
-        }
-        if whole {
-            shape.integers = shape.integers.saturating_add(1);
-            let digits = self.at - start;
-            shape.wide |= digits > 9
-                && self
-                    .text
-                    .get(start..self.at)
-                    .is_none_or(|t| t.parse::<i32>().is_err());
-        } else {
-            shape.numbers = shape.numbers.saturating_add(1);
-        }
-        Ok(())
-    }
-
-    fn array(&mut self, shape: &mut Shape, depth: usize, identifies: bool) -> Result<(), Cut> {
-        self.at += 1;
-        let arrays = shape.arrays.get_or_insert_default();
+    fn array(&mut self, shape: &mut Shape, depth: usize, end: u32, identifies: bool) -> u32 {
+        let (arrays, mut grown) = shape.array();
         arrays.count += 1;
-        if self.peek()? == b']' {
-            self.at += 1;
-            return Ok(());
+        while self.at < end as usize {
+            grown += self.value(&mut arrays.items, depth + 1, identifies);
         }
-        loop {
-            self.value(&mut arrays.items, depth + 1, identifies)?;
-            match self.peek()? {
-                b',' => self.at += 1,
-                b']' => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                _ => return Err(Cut),
-            }
-        }
+        grown
     }
 
-    fn object(&mut self, shape: &mut Shape, depth: usize) -> Result<(), Cut> {
-        self.at += 1;
-        let objects = shape.objects.get_or_insert_default();
-        let number = objects.open(self.sure);
-        if self.peek()? == b'}' {
-            self.at += 1;
-            return Ok(());
-        }
-        loop {
-            if self.peek()? != b'"' {
-                return Err(Cut);
-            }
-            let name = self.string()?;
-            if self.peek()? != b':' {
-                return Err(Cut);
-            }
-            self.at += 1;
-            let identifies = is_identifying(&name);
-            let (sure, scale) = (self.sure, self.scale);
-            // A cut right after the colon shows that the member is there, not what it is.
-            objects.member(&name, number, sure, (depth, scale), |member| {
-                self.value(member, depth + 1, identifies)
-            })?;
-            match self.peek()? {
-                b',' => self.at += 1,
-                b'}' => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                _ => return Err(Cut),
-            }
-        }
-    }
-
-    fn string(&mut self) -> Result<Cow<'a, str>, Cut> {
-        self.at += 1;
-        let start = self.at;
-        let mut unescaped: Option<String> = None;
-        let mut from = start;
-        loop {
-            let rest = self.bytes.get(self.at..).ok_or(Cut)?;
-            self.at += memchr2(b'"', b'\\', rest).ok_or(Cut)?;
-            let piece = self.text.get(from..self.at).ok_or(Cut)?;
-            if self.bytes.get(self.at) == Some(&b'"') {
-                self.at += 1;
-                return Ok(match unescaped {
-                    None => Cow::Borrowed(piece),
-                    Some(mut text) => {
-                        text.push_str(piece);
-                        Cow::Owned(text)
-                    }
-                });
-            }
-            let text = unescaped.get_or_insert_default();
-            text.push_str(piece);
-            let escape = self.bytes.get(self.at + 1).copied().ok_or(Cut)?;
-            self.at += 2;
-            match escape {
-                b'n' => text.push('\n'),
-                b't' => text.push('\t'),
-                b'r' => text.push('\r'),
-                b'b' => text.push('\u{8}'),
-                b'f' => text.push('\u{c}'),
-                b'u' => {
-                    let c = self.unicode()?;
-                    text.push(c);
-                }
-                other => text.push(char::from(other)),
-            }
-            from = self.at;
-        }
-    }
-
-    fn hex4(&mut self) -> Result<u32, Cut> {
-        let digits = self.text.get(self.at..self.at + 4).ok_or(Cut)?;
-        self.at += 4;
-        u32::from_str_radix(digits, 16).map_err(|_| Cut)
-    }
-
-    fn unicode(&mut self) -> Result<char, Cut> {
-        let high = self.hex4()?;
-        if (0xd800..0xdc00).contains(&high) && self.bytes.get(self.at..self.at + 2) == Some(b"\\u")
+    fn object(&mut self, shape: &mut Shape, depth: usize, end: u32) -> u32 {
+        let (objects, grown) = shape.object();
+        let before = objects.members.charge();
+        let mut open = objects.open(self.sure, depth, self.scale);
+        while self.at < end as usize
+            && let Some(&token) = self.tokens.get(self.at)
         {
-            let before = self.at;
-            self.at += 2;
-            let low = self.hex4()?;
-            if (0xdc00..0xe000).contains(&low) {
-                return Ok(
-                    char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00))
-                        .unwrap_or('\u{fffd}'),
-                );
+            self.at += 1;
+            let name = self.string(token);
+            let identifies = || is_identifying(&name);
+            // A cut right after the colon shows that the member is there, not what it is.
+            if self.at < end as usize {
+                objects.member(&mut open, &name, |member| {
+                    let identifies = self.holds_text() && identifies();
+                    self.value(member, depth + 1, identifies)
+                });
+            } else {
+                objects.member(&mut open, &name, |_| 0);
             }
-            self.at = before;
         }
-        Ok(char::from_u32(high).unwrap_or('\u{fffd}'))
+        grown + objects.members.charge().saturating_sub(before)
     }
 
-    /// Passes over one array or object without looking, in constant stack.
-    fn skip(&mut self) -> Result<(), Cut> {
-        let mut open = 0usize;
-        loop {
-            match self.peek()? {
-                b'"' => {
-                    self.string()?;
-                    continue;
-                }
-                b'{' | b'[' => open += 1,
-                b'}' | b']' => open = open.saturating_sub(1),
-                _ => {}
-            }
-            self.at += 1;
-            if open == 0 {
-                return Ok(());
-            }
-        }
+    /// Whether the next value is or may hold text.
+    fn holds_text(&self) -> bool {
+        self.tokens
+            .get(self.at)
+            .is_some_and(|t| matches!(t.kind, Kind::String | Kind::Escaped | Kind::Array))
     }
 }
 

@@ -87,6 +87,8 @@ pub(crate) struct Counts {
     pub left_out: BTreeMap<Noise, u64>,
     pub seen: Option<(u64, u64)>,
     pub schemes: BTreeSet<String>,
+    /// Methods gRPC calls named.
+    pub grpc: Seen,
 }
 
 /// The model of one host.
@@ -136,6 +138,9 @@ impl Model {
         let Some(method) = Method::parse(o.method).filter(|_| noise.is_none()) else {
             let noise = noise.unwrap_or(Noise::Method);
             *counts.left_out.entry(noise).or_default() += 1;
+            if noise == Noise::Grpc {
+                counts.grpc.add(o.path);
+            }
             return Outcome::LeftOut(noise);
         };
         if matches!(o.scheme, "http" | "https" | "ws" | "wss") && !counts.schemes.contains(o.scheme)
@@ -222,6 +227,7 @@ impl Model {
             + self.state.succeeded.heap()
             + self.state.failed.heap()
             + self.state.identities.heap()
+            + self.state.counts.grpc.heap()
     }
 
     /// The model as bytes: a format version, a checksum, the state.
@@ -261,10 +267,11 @@ impl Model {
     }
 }
 
-/// Charges leave out small vocabularies and the allocator, so the trees get three quarters of the ceiling between them.
+/// Charges leave out small vocabularies and the allocator, so the trees get three quarters of the ceiling between them. Most of
+/// that is for what succeeded: what failed only adds responses, and those are small.
 fn caps(limits: &Limits) -> [u32; 2] {
     let room = (limits.memory_bytes.max(LEAST_MEMORY) / 4 * 3).min(1 << 30) as u32;
-    [(room / 20 * 13).max(LEAST), (room / 20 * 7).max(LEAST)]
+    [(room / 4 * 3).max(LEAST), (room / 4).max(LEAST)]
 }
 
 fn checksum(body: &[u8]) -> [u8; 8] {
@@ -294,5 +301,6 @@ impl Counts {
             self.see(first, last);
         }
         self.schemes.extend(other.schemes);
+        self.grpc.merge(other.grpc);
     }
 }

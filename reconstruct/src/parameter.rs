@@ -101,12 +101,12 @@ impl Parameter {
             }
             None => {
                 if let Some(joined) = &mut self.joined {
-                    joined.single.learn_parameter(text);
+                    joined.single.learn(text);
                 }
                 self.prose += u64::from(!text.is_empty() && !is_item(text));
             }
         }
-        self.values.learn_parameter(text);
+        self.values.learn(text);
         if text.starts_with(['{', '[']) {
             self.learn_json(text, scale);
         }

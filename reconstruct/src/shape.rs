@@ -4,7 +4,7 @@
 //! It keeps no value but small vocabularies of words. Shapes merge; the order of what came in does not matter.
 
 use crate::bounded::{Bound, Entry, Slot, Thinned};
-use crate::class;
+use crate::keys;
 use crate::strings::Strings;
 use serde::{Deserialize, Serialize};
 
@@ -15,18 +15,28 @@ pub(crate) const DEEPEST: usize = 24;
 pub(crate) type Scale = u8;
 pub(crate) const OPAQUE: Scale = 3;
 
+/// How often something was seen, up to [`MOST`]: whether it was is all that counts, and every position has five.
+pub(crate) type Tally = u8;
+/// Two of them can still be added up.
+const MOST: Tally = 100;
+
+/// Adds up to [`MOST`].
+pub(crate) fn tally(a: Tally, b: Tally) -> Tally {
+    a.saturating_add(b).min(MOST)
+}
+
 /// What one position of a body was.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Shape {
-    pub nulls: u32,
-    pub booleans: u32,
-    pub integers: u32,
+    pub nulls: Tally,
+    pub booleans: Tally,
+    pub integers: Tally,
     /// Numbers with a fraction or an exponent.
-    pub numbers: u32,
+    pub numbers: Tally,
+    /// Values deeper than [`DEEPEST`], or not kept to stay in a bound: anything may be here.
+    pub unknown: Tally,
     /// Whether an integer left the range of 32 bits.
     pub wide: bool,
-    /// Values deeper than [`DEEPEST`], or not kept to stay in a bound: anything may be here.
-    pub unknown: u32,
     pub strings: Option<Box<Strings>>,
     pub arrays: Option<Box<Arrays>>,
     pub objects: Option<Box<Objects>>,
@@ -46,7 +56,24 @@ pub(crate) struct Objects {
     pub count: u32,
     /// Those in bodies that were captured whole; only they tell what is required.
     pub complete: u32,
+    /// Only while a document is written: these are objects like the one so many objects further out. 0 is none.
+    #[serde(skip)]
+    pub up: u8,
     pub members: Thinned<Property>,
+    /// Where the member that came first stood last time.
+    #[serde(skip)]
+    first: u16,
+}
+
+/// An object whose members are being learnt.
+#[derive(Debug)]
+pub(crate) struct Open {
+    /// Tells this object's names from the next one's.
+    number: u32,
+    sure: bool,
+    bound: Bound,
+    /// The slot of the member before.
+    last: Option<usize>,
 }
 
 /// One member of objects.
@@ -57,6 +84,9 @@ pub(crate) struct Property {
     /// The number of the object that counted last: a name twice in one object counts once.
     #[serde(skip)]
     pub last: u32,
+    /// Where the member that came next stood last time: only a guess, so that it need not be searched for.
+    #[serde(skip)]
+    next: u16,
     pub shape: Shape,
 }
 
@@ -90,12 +120,12 @@ impl Shape {
     }
 
     pub(crate) fn merge(&mut self, other: Shape) {
-        self.nulls = self.nulls.saturating_add(other.nulls);
-        self.booleans = self.booleans.saturating_add(other.booleans);
-        self.integers = self.integers.saturating_add(other.integers);
-        self.numbers = self.numbers.saturating_add(other.numbers);
+        self.nulls = tally(self.nulls, other.nulls);
+        self.booleans = tally(self.booleans, other.booleans);
+        self.integers = tally(self.integers, other.integers);
+        self.numbers = tally(self.numbers, other.numbers);
         self.wide |= other.wide;
-        self.unknown = self.unknown.saturating_add(other.unknown);
+        self.unknown = tally(self.unknown, other.unknown);
         match (&mut self.strings, other.strings) {
             (Some(mine), Some(more)) => mine.merge(*more),
             (mine @ None, more) => *mine = more,
@@ -113,6 +143,7 @@ impl Shape {
             (Some(mine), Some(more)) => {
                 mine.count = mine.count.saturating_add(more.count);
                 mine.complete = mine.complete.saturating_add(more.complete);
+                mine.up = mine.up.max(more.up);
                 mine.members.merge(more.members);
             }
             (mine @ None, more) => *mine = more,
@@ -124,7 +155,7 @@ impl Shape {
     pub(crate) fn fit(&mut self, depth: usize, scale: Scale) {
         if scale >= OPAQUE {
             *self = Shape {
-                unknown: self.seen().min(u64::from(u32::MAX)) as u32,
+                unknown: self.seen().min(u64::from(MOST)) as Tally,
                 ..Shape::default()
             };
             return;
@@ -171,44 +202,122 @@ impl Shape {
         strings + arrays + objects
     }
 
-    /// Learns a form's field or another text that stands for a member of an object.
-    pub(crate) fn text(&mut self, learn: impl FnOnce(&mut Strings)) {
-        learn(self.strings.get_or_insert_default());
+    /// Learns a text; returns by how much the charge grew.
+    pub(crate) fn text(&mut self, learn: impl FnOnce(&mut Strings)) -> u32 {
+        let charged = |s: &Strings| size_of::<Strings>() as u32 + s.charge();
+        let before = self.strings.as_deref().map_or(0, charged);
+        let strings = self.strings.get_or_insert_default();
+        learn(strings);
+        charged(strings).saturating_sub(before)
+    }
+
+    /// What is known of arrays here, and by how much the charge grew if that is new.
+    pub(crate) fn array(&mut self) -> (&mut Arrays, u32) {
+        let grown = if self.arrays.is_none() {
+            size_of::<Arrays>() as u32
+        } else {
+            0
+        };
+        (self.arrays.get_or_insert_default(), grown)
+    }
+
+    /// What is known of objects here, and by how much the charge grew if that is new.
+    pub(crate) fn object(&mut self) -> (&mut Objects, u32) {
+        let grown = if self.objects.is_none() {
+            size_of::<Objects>() as u32
+        } else {
+            0
+        };
+        (self.objects.get_or_insert_default(), grown)
+    }
+
+    /// Changes it by `learn`; returns by how much the charge grew.
+    pub(crate) fn grown(&mut self, learn: impl FnOnce(&mut Shape)) -> u32 {
+        let before = self.charge();
+        learn(self);
+        self.charge().saturating_sub(before)
     }
 }
 
 impl Objects {
-    /// Starts an object; its number tells [`Objects::member`] one object's names from the next one's.
-    pub(crate) fn open(&mut self, sure: bool) -> u32 {
+    /// Starts an object at a depth.
+    pub(crate) fn open(&mut self, sure: bool, depth: usize, scale: Scale) -> Open {
         self.count = self.count.saturating_add(1);
         self.complete = self.complete.saturating_add(u32::from(sure));
-        self.count
+        Open {
+            number: self.count,
+            sure,
+            bound: bound(depth, scale),
+            last: None,
+        }
     }
 
-    /// Learns one member by `learn`, and returns what that returned.
-    pub(crate) fn member<T>(
+    /// Whether every whole object had the member `name`.
+    pub(crate) fn requires(&self, name: &str) -> bool {
+        self.complete > 0
+            && self
+                .members
+                .get(name)
+                .is_some_and(|p| p.present == self.complete)
+    }
+
+    /// Learns one member by `learn`, which returns by how much it made the member's charge grow.
+    pub(crate) fn member(
         &mut self,
+        open: &mut Open,
         name: &str,
-        object: u32,
-        sure: bool,
-        at: (usize, Scale),
-        learn: impl FnOnce(&mut Shape) -> T,
-    ) -> T {
-        let bound = bound(at.0, at.1);
-        let slot = if class::is_data(name) {
-            self.members.rest_slot()
-        } else {
-            self.members.slot(name, bound)
-        };
+        learn: impl FnOnce(&mut Shape) -> u32,
+    ) {
+        let held = self.members.held();
+        let slot = self.slot(open, name);
         let property = self.members.at(slot);
-        if sure && property.last != object && slot != Slot::Rest {
-            property.last = object;
+        if open.sure && property.last != open.number && slot != Slot::Rest {
+            property.last = open.number;
             property.present = property.present.saturating_add(1);
         }
-        let before = property.charge();
-        let result = learn(&mut property.shape);
-        self.members.settle(slot, before, bound);
-        result
+        let grown = learn(&mut property.shape);
+        if grown > 0 || self.members.held() != held {
+            self.members.grow(grown, open.bound);
+        }
+    }
+
+    /// Members mostly come in the same order, some left out: the slot is guessed before it is searched for.
+    fn slot(&mut self, open: &mut Open, name: &str) -> Slot {
+        let mut guess = self.next(open.last);
+        for _ in 0..2 {
+            if self.members.is(guess, name) {
+                open.last = Some(guess);
+                return Slot::Own(guess);
+            }
+            guess = self.next(Some(guess));
+        }
+        if keys::is_data(name) {
+            return self.members.rest_slot();
+        }
+        let slot = self.members.slot(name, open.bound);
+        if let Slot::Own(at) = slot {
+            let next = at.min(usize::from(u16::MAX)) as u16;
+            match open.last {
+                None => self.first = next,
+                // What was made or thinned out since may have moved it; then the guess is for another.
+                Some(last) => {
+                    if let Some(before) = self.members.value_mut(last) {
+                        before.next = next;
+                    }
+                }
+            }
+            open.last = Some(at);
+        }
+        slot
+    }
+
+    /// The guess for what follows the member in slot `last`.
+    fn next(&self, last: Option<usize>) -> usize {
+        let next = match last {
+            Some(at) => self.members.value(at).map_or(0, |p| p.next),
+            None => self.first,
+        };
+        usize::from(next)
     }
 }
 

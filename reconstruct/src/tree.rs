@@ -4,14 +4,14 @@
 //! and values by class. Nothing is decided here; a bound is kept by thinning, see [`crate::bounded`].
 
 use crate::body::decode;
-use crate::bounded::{Bound, Distinct, Entry, Seen, Thinned};
+use crate::bounded::{Bound, Distinct, Entry, PLAIN_FROM, Seen, Thinned};
 use crate::class::Class;
 use crate::evidence::Evidence;
 use crate::observation::Observation;
 use crate::pattern;
+use crate::sorted::Sorted;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 /// Methods OpenAPI has a place for, in the order documents list them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -93,11 +93,10 @@ pub(crate) fn segments(path: &str) -> Vec<Segment<'_>> {
 /// What was seen at one path prefix and below it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Node {
-    pub methods: BTreeMap<Method, Evidence>,
+    pub methods: Sorted<Method, Evidence>,
     pub words: Thinned<Node>,
-    pub values: BTreeMap<Class, Values>,
-    /// How much was given up to fit. Each level halves what one child may charge and the odd words that are kept apart;
-    /// so what takes too much is cut down before what takes little is touched.
+    pub values: Sorted<Class, Values>,
+    /// How much was given up to fit, see [`halvings`] and [`thinning`].
     level: u8,
     /// Charge of what is held.
     raw: u32,
@@ -117,10 +116,29 @@ pub(crate) struct Values {
 const MOST_WORDS: usize = 384;
 /// No child is cut down below this.
 const LEAST_CHILD: u32 = 4 * 1024;
-/// From here on classes are not told apart.
-const CLASSLESS: u8 = 16;
+/// The first levels give up odd words. Whoever fills a tree with paths that are all new mostly invents such, a billion do not
+/// reach the next level, and nothing else has suffered by then.
+const ODD: u8 = PLAIN_FROM;
+/// The next ones halve what one child may charge, so that what takes too much is cut down and small siblings stay whole.
+const CUTS: u8 = 8;
+/// Then plain words: there were more than can be kept apart, and what their children hold is left whole.
+const PLAIN: u8 = 26;
+/// Later ones halve again. From here on classes are not told apart.
+const CLASSLESS: u8 = ODD + PLAIN + 16;
 /// Here nothing is told apart but methods.
-const LAST_LEVEL: u8 = 24;
+const LAST_LEVEL: u8 = ODD + PLAIN + 24;
+
+/// How often a level halves what one child may charge.
+fn halvings(level: u8) -> u8 {
+    let cuts = level.saturating_sub(ODD);
+    cuts.min(CUTS).max(cuts.saturating_sub(PLAIN)).min(20)
+}
+
+/// How far a level thins out words, see [`Thinned::thin`].
+fn thinning(level: u8) -> u8 {
+    level.min(ODD).max(level.saturating_sub(CUTS))
+}
+
 /// The least charge a tree can be bounded to: the deepest path, nothing told apart at any node of it.
 pub(crate) const LEAST: u32 = 26 * 1024 * (DEEPEST as u32 + 2);
 /// Words are bounded by the node's level, not by the map that holds them.
@@ -144,10 +162,7 @@ impl Node {
         match path.split_first() {
             None => {
                 let whole = self.whole();
-                self.methods
-                    .entry(method)
-                    .or_default()
-                    .learn(o, whole, identities);
+                self.methods.or_default(method).learn(o, whole, identities);
             }
             Some((Segment::Word(word), rest)) if self.level < LAST_LEVEL => {
                 let slot = self.words.slot(word, FREE);
@@ -168,7 +183,7 @@ impl Node {
                         text,
                     ),
                 };
-                let values = self.values.entry(class).or_default();
+                let values = self.values.or_default(class);
                 values.calls += 1;
                 // Words that were thinned out before are known no more, so what stands for everything does not count them.
                 if class != Class::Any {
@@ -190,12 +205,12 @@ impl Node {
     }
 
     fn child_cap(&self) -> u32 {
-        ((self.cap / 8 * 7) >> self.level.min(20)).max(LEAST_CHILD)
+        ((self.cap / 16 * 15) >> halvings(self.level)).max(LEAST_CHILD)
     }
 
     /// What one operation at the node may charge.
     fn whole(&self) -> u32 {
-        (self.cap / 2) >> self.level.min(20)
+        (self.cap / 2) >> halvings(self.level)
     }
 
     fn fit(&mut self) {
@@ -213,18 +228,18 @@ impl Node {
     fn tighten(&mut self) {
         let (level, whole, child_cap) = (self.level, self.whole(), self.child_cap());
         self.methods.values_mut().for_each(|e| e.bind(whole));
-        self.words.thin(level);
+        self.words.thin(thinning(level));
         if level >= CLASSLESS && self.values.keys().any(|c| *c != Class::Any) {
             let mut any = Values::default();
             for (_, values) in std::mem::take(&mut self.values) {
                 any.merge(values);
             }
             any.distinct = Distinct::default();
-            self.values.insert(Class::Any, any);
+            *self.values.or_default(Class::Any) = any;
         }
         if level >= LAST_LEVEL {
             for node in std::mem::take(&mut self.words).into_values() {
-                let any = self.values.entry(Class::Any).or_default();
+                let any = self.values.or_default(Class::Any);
                 any.calls += node.calls();
                 any.node.merge(node);
             }
@@ -303,10 +318,10 @@ impl Entry for Node {
             }
         }
         for (method, evidence) in other.methods {
-            self.methods.entry(method).or_default().merge(evidence);
+            self.methods.or_default(method).merge(evidence);
         }
         for (class, values) in other.values {
-            self.values.entry(class).or_default().merge(values);
+            self.values.or_default(class).merge(values);
         }
         self.words.merge(other.words);
         self.fit();
@@ -321,17 +336,13 @@ impl Entry for Node {
     }
 
     fn heap(&self) -> usize {
-        let methods: usize = self
-            .methods
-            .values()
-            .map(|e| size_of::<Evidence>() + 16 + e.heap())
-            .sum();
+        let methods: usize = self.methods.values().map(Evidence::heap).sum();
         let values: usize = self
             .values
             .values()
-            .map(|v| size_of::<Values>() + 16 + v.distinct.heap() + v.node.heap())
+            .map(|v| v.distinct.heap() + v.node.heap())
             .sum();
-        methods + values + self.words.heap()
+        self.methods.heap() + methods + self.values.heap() + values + self.words.heap()
     }
 }
 

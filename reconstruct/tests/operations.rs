@@ -258,6 +258,40 @@ fn what_succeeds_no_more_is_stale_and_then_gone() {
 }
 
 #[test]
+fn confidence_grows_with_calls_and_falls_with_what_cannot_be_read() {
+    let confidence = |calls: usize, broken: usize| {
+        let all: Vec<Exchange> = (0..calls)
+            .map(|i| {
+                Exchange::new("GET", "/v1/books", 200).json(if i < broken { "{" } else { "{}" })
+            })
+            .collect();
+        let document = learnt(&all).document(&host(), &DocumentOptions::default());
+        document.as_value()["paths"]["/v1/books"]["get"]["x-silhouette"]["confidence"]
+            .as_f64()
+            .unwrap()
+    };
+    assert!(confidence(1, 0) < confidence(10, 0) && confidence(10, 0) < confidence(200, 0));
+    assert!(confidence(200, 0) <= 1.0 && confidence(200, 100) < 0.6);
+}
+
+#[test]
+fn grpc_is_left_out_with_a_count_of_its_methods() {
+    let all: Vec<Exchange> = (0..30)
+        .map(|i| {
+            Exchange::new("POST", &format!("/shop.v1.Orders/Method{}", i % 7), 200)
+                .sends("application/grpc", "x")
+        })
+        .collect();
+    let document = learnt(&all).document(&host(), &DocumentOptions::default());
+    let about = &document.as_value()["x-silhouette"];
+    assert_eq!(
+        (&about["leftOut"]["grpc"], &about["grpcMethods"]),
+        (&json!(30), &json!(7))
+    );
+    assert!(document.operations().is_empty());
+}
+
+#[test]
 fn forgetting_frees_memory_and_leaves_the_rest_alone() {
     let mut d = Draw(5);
     let old: Vec<Exchange> = (0..400)

@@ -1,14 +1,24 @@
 //! Equal object schemas become one named component.
 //!
-//! In: the paths of a document with every schema written out, each with a hint of a name. Out: the same paths with `$ref`s,
-//! and the components. What occurs once stays where it is.
+//! In: the bodies of a document with every schema written out, each with what it is likely to be called. Out: the same with
+//! `$ref`s, and the components. What occurs once stays where it is, unless it refers to itself.
 
 use super::names;
+use super::schema::RECURSIVE;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Objects with fewer members are clearer where they stand.
 const LEAST_MEMBERS: usize = 2;
+
+/// What a schema may be called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Name {
+    /// `Address`.
+    pub short: String,
+    /// `UserAddress`, where there is another `Address`.
+    pub long: String,
+}
 
 /// The text of each object schema that occurred, how often, and the names it might have.
 #[derive(Default)]
@@ -17,20 +27,33 @@ pub(crate) struct Components {
     chosen: BTreeMap<String, String>,
 }
 
-#[derive(Default)]
 struct Found {
     count: usize,
-    names: BTreeSet<String>,
+    /// Which one was found first.
+    order: usize,
+    name: Name,
+    recursive: bool,
 }
 
 impl Components {
     /// Counts the object schemas in `schema`; `name` is what the outermost is likely to be.
-    pub(crate) fn count(&mut self, schema: &Value, name: &str) {
+    pub(crate) fn count(&mut self, schema: &Value, name: &Name) {
         let Value::Object(map) = schema else { return };
-        if is_candidate(map) {
-            let found = self.found.entry(schema.to_string()).or_default();
+        let outward = outward(schema);
+        let target = inward(map).contains(&0);
+        if is_candidate(map, &outward) {
+            let order = self.found.len();
+            let own = own_name(map, name);
+            let found = self.found.entry(schema.to_string()).or_insert(Found {
+                count: 0,
+                order,
+                name: own.clone(),
+                recursive: target,
+            });
             found.count += 1;
-            found.names.insert(name.to_owned());
+            if (own.short.len(), &own.short) < (found.name.short.len(), &found.name.short) {
+                found.name = own;
+            }
             if found.count > 1 {
                 // Everything inside was counted the first time and stands inside one component.
                 return;
@@ -41,27 +64,26 @@ impl Components {
         }
     }
 
-    /// Chooses names: the shortest hint, numbered where two different schemas want the same.
+    /// Chooses names: in the order in which schemas were found the short one, the long one where that is taken, and a number
+    /// where both are.
     pub(crate) fn choose(&mut self) {
-        let mut wanted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (text, found) in &self.found {
-            if found.count >= 2
-                && let Some(name) = found.names.iter().min_by_key(|n| (n.len(), n.as_str()))
-            {
-                wanted.entry(name).or_default().push(text);
-            }
-        }
-        let mut taken: BTreeSet<String> = wanted.keys().map(|k| (*k).to_owned()).collect();
+        let mut wanted: Vec<(&String, &Found)> = self
+            .found
+            .iter()
+            .filter(|(_, f)| f.count >= 2 || f.recursive)
+            .collect();
+        wanted.sort_by_key(|(_, f)| f.order);
+        let mut taken: BTreeSet<String> = BTreeSet::new();
         let mut chosen = BTreeMap::new();
-        for (name, texts) in wanted {
-            for (i, text) in texts.into_iter().enumerate() {
-                let mut unique = name.to_owned();
-                let mut number = i + 1;
-                while i > 0 && !taken.insert(unique.clone()) {
-                    number += 1;
-                    unique = format!("{name}{number}");
-                }
-                chosen.insert(text.to_owned(), unique);
+        for (text, found) in wanted {
+            let numbered = (2..).map(|n| format!("{}{n}", found.name.long));
+            let name = [found.name.short.clone(), found.name.long.clone()]
+                .into_iter()
+                .chain(numbered)
+                .find(|n| !taken.contains(n));
+            if let Some(name) = name {
+                taken.insert(name.clone());
+                chosen.insert(text.clone(), name);
             }
         }
         self.chosen = chosen;
@@ -69,35 +91,55 @@ impl Components {
 
     /// The schema with every chosen object replaced by a reference.
     pub(crate) fn refer(&self, schema: &Value) -> Value {
+        self.refer_below(schema, &mut Vec::new())
+    }
+
+    /// `around`: the references to the objects the schema stands in, the innermost last.
+    fn refer_below(&self, schema: &Value, around: &mut Vec<Option<String>>) -> Value {
         let Value::Object(map) = schema else {
             return schema.clone();
         };
-        if is_candidate(map)
-            && let Some(name) = self.chosen.get(&schema.to_string())
-        {
-            return json!({"$ref": format!("#/components/schemas/{name}")});
+        if let Some(up) = map.get(RECURSIVE).and_then(Value::as_u64) {
+            let target = around.iter().rev().nth(up as usize).cloned().flatten();
+            return target.map_or_else(|| json!({}), |t| json!({"$ref": t}));
         }
-        self.inside(map)
+        match self.chosen.get(&schema.to_string()) {
+            Some(name) => json!({"$ref": reference(name)}),
+            None => self.inside(map, None, around),
+        }
     }
 
-    fn inside(&self, map: &Map<String, Value>) -> Value {
+    fn inside(
+        &self,
+        map: &Map<String, Value>,
+        own: Option<String>,
+        around: &mut Vec<Option<String>>,
+    ) -> Value {
+        let object = is_object(map);
+        if object {
+            around.push(own);
+        }
         let each = |(k, v): (&String, &Value)| {
             let v = match (k.as_str(), v) {
                 ("properties", Value::Object(members)) => Value::Object(
                     members
                         .iter()
-                        .map(|(n, m)| (n.clone(), self.refer(m)))
+                        .map(|(n, m)| (n.clone(), self.refer_below(m, around)))
                         .collect(),
                 ),
-                ("items" | "additionalProperties", v) => self.refer(v),
+                ("items" | "additionalProperties", v) => self.refer_below(v, around),
                 ("anyOf", Value::Array(all)) => {
-                    Value::Array(all.iter().map(|a| self.refer(a)).collect())
+                    Value::Array(all.iter().map(|a| self.refer_below(a, around)).collect())
                 }
                 (_, v) => v.clone(),
             };
             (k.clone(), v)
         };
-        Value::Object(map.iter().map(each).collect())
+        let out = map.iter().map(each).collect();
+        if object {
+            around.pop();
+        }
+        Value::Object(out)
     }
 
     /// `components.schemas`, sorted by name.
@@ -105,43 +147,283 @@ impl Components {
         let mut out: BTreeMap<&str, Value> = BTreeMap::new();
         for (text, name) in &self.chosen {
             if let Ok(Value::Object(map)) = serde_json::from_str(text) {
-                out.insert(name, self.inside(&map));
+                let own = Some(reference(name));
+                out.insert(name, self.inside(&map, own, &mut Vec::new()));
             }
         }
         out.into_iter().map(|(n, v)| (n.to_owned(), v)).collect()
     }
 }
 
-/// Nullable objects stay where they are: a reference cannot add `null` in OpenAPI 3.0.
-fn is_candidate(map: &Map<String, Value>) -> bool {
+fn reference(name: &str) -> String {
+    format!("#/components/schemas/{name}")
+}
+
+fn is_object(map: &Map<String, Value>) -> bool {
+    match map.get("type") {
+        Some(Value::String(kind)) => kind == "object",
+        Some(Value::Array(kinds)) => kinds.iter().any(|k| k == "object"),
+        _ => false,
+    }
+}
+
+/// Nullable objects stay where they are: a reference cannot add `null` in OpenAPI 3.0. What refers to something around it means
+/// something else elsewhere.
+fn is_candidate(map: &Map<String, Value>, outward: &BTreeSet<u64>) -> bool {
     map.get("type").is_some_and(|t| t == "object")
         && !map.contains_key("nullable")
+        && outward.is_empty()
         && map
             .get("properties")
             .and_then(Value::as_object)
             .is_some_and(|p| p.len() >= LEAST_MEMBERS)
 }
 
-fn children<'a>(map: &'a Map<String, Value>, name: &str) -> Vec<(&'a Value, String)> {
-    let mut out = Vec::new();
-    if let Some(Value::Object(members)) = map.get("properties") {
-        for (member, schema) in members {
-            // An envelope's list holds what the path is about.
-            let hint = match member.as_str() {
-                "data" | "items" | "results" | "entries" | "records" | "rows" | "docs"
-                | "content" | "values" | "list" => name.trim_end_matches("List").to_owned(),
-                _ => names::nested(member),
+/// How far out the references to objects go, seen from outside of `schema`.
+fn outward(schema: &Value) -> BTreeSet<u64> {
+    let Value::Object(map) = schema else {
+        return BTreeSet::new();
+    };
+    if let Some(up) = map.get(RECURSIVE).and_then(Value::as_u64) {
+        return BTreeSet::from([up]);
+    }
+    let inward = inward(map);
+    if is_object(map) {
+        inward.iter().filter_map(|up| up.checked_sub(1)).collect()
+    } else {
+        inward
+    }
+}
+
+/// The same, seen from inside.
+fn inward(map: &Map<String, Value>) -> BTreeSet<u64> {
+    parts(map).flat_map(|(_, part)| outward(part)).collect()
+}
+
+/// The schemas right inside, with the member they describe.
+fn parts(map: &Map<String, Value>) -> impl Iterator<Item = (Option<&str>, &Value)> {
+    let members = map.get("properties").and_then(Value::as_object);
+    let any = map.get("anyOf").and_then(Value::as_array);
+    members
+        .into_iter()
+        .flatten()
+        .map(|(n, v)| (Some(n.as_str()), v))
+        .chain(
+            ["items", "additionalProperties"]
+                .into_iter()
+                .filter_map(|k| map.get(k))
+                .chain(any.into_iter().flatten())
+                .map(|v| (None, v)),
+        )
+}
+
+/// Members that hold what the object they stand in is about.
+fn is_envelope(member: &str) -> bool {
+    matches!(
+        member,
+        "data"
+            | "items"
+            | "results"
+            | "result"
+            | "entries"
+            | "records"
+            | "rows"
+            | "docs"
+            | "content"
+            | "values"
+            | "list"
+            | "nodes"
+            | "edges"
+            | "hits"
+            | "elements"
+            | "resources"
+    )
+}
+
+/// Members whose name says nothing without the object they stand in.
+fn is_vague(member: &str) -> bool {
+    matches!(
+        member,
+        "attributes"
+            | "relationships"
+            | "links"
+            | "_links"
+            | "meta"
+            | "metadata"
+            | "properties"
+            | "params"
+            | "options"
+            | "settings"
+            | "config"
+            | "details"
+            | "info"
+            | "node"
+            | "value"
+            | "object"
+            | "item"
+            | "_embedded"
+            | "parent"
+            | "children"
+            | "source"
+            | "target"
+            | "state"
+            | "summary"
+    )
+}
+
+/// A list with what belongs to turning its pages is a page.
+fn own_name(map: &Map<String, Value>, name: &Name) -> Name {
+    let members = map.get("properties").and_then(Value::as_object);
+    let listed = |(member, schema): (&String, &Value)| {
+        let list = schema.get("items").and_then(|i| i.get("type"));
+        list.is_some_and(|t| t == "object")
+            && (is_envelope(member) || names::nested(member) == name.short)
+    };
+    if !members.is_some_and(|m| m.iter().any(listed)) {
+        return name.clone();
+    }
+    let paged = members.is_some_and(|m| {
+        m.keys().any(|k| {
+            let k = k.to_ascii_lowercase();
+            [
+                "page", "next", "cursor", "offset", "total", "hasmore", "has_more", "limit",
+            ]
+            .iter()
+            .any(|p| k.contains(p))
+        })
+    });
+    let kind = if paged { "Page" } else { "List" };
+    Name {
+        short: format!("{}{kind}", name.short),
+        long: format!("{}{kind}", name.long),
+    }
+}
+
+fn children<'a>(map: &'a Map<String, Value>, name: &Name) -> Vec<(&'a Value, Name)> {
+    parts(map)
+        .map(|(member, part)| {
+            let hint = match member {
+                None => name.clone(),
+                Some(member) if is_envelope(member) => name.clone(),
+                Some(member) => {
+                    let own = names::nested(member);
+                    let long = if own.starts_with(&name.short) {
+                        own.clone()
+                    } else {
+                        format!("{}{own}", name.short)
+                    };
+                    Name {
+                        short: if is_vague(member) { long.clone() } else { own },
+                        long,
+                    }
+                }
             };
-            out.push((schema, hint));
+            (part, hint)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(bodies: &[(&str, Value)], expected: &[&str]) -> (Components, Vec<Value>) {
+        let mut components = Components::default();
+        for (name, schema) in bodies {
+            let name = Name {
+                short: (*name).into(),
+                long: format!("{name}Request"),
+            };
+            components.count(schema, &name);
         }
+        components.choose();
+        let names: Vec<String> = components.schemas().keys().cloned().collect();
+        assert_eq!(names, expected);
+        let referred = bodies.iter().map(|(_, s)| components.refer(s)).collect();
+        (components, referred)
     }
-    for key in ["items", "additionalProperties"] {
-        if let Some(schema) = map.get(key) {
-            out.push((schema, name.to_owned()));
-        }
+
+    fn object(members: &[(&str, Value)]) -> Value {
+        let members: Map<String, Value> = members
+            .iter()
+            .map(|(n, s)| ((*n).into(), s.clone()))
+            .collect();
+        json!({"type": "object", "properties": members})
     }
-    if let Some(Value::Array(all)) = map.get("anyOf") {
-        out.extend(all.iter().map(|a| (a, name.to_owned())));
+
+    fn user() -> Value {
+        object(&[
+            ("id", json!({"type": "integer"})),
+            ("name", json!({"type": "string"})),
+        ])
     }
-    out
+
+    fn list(of: Value) -> Value {
+        json!({"type": "array", "items": of})
+    }
+
+    #[test]
+    fn what_recurs_gets_the_name_of_what_it_is() {
+        let page = object(&[
+            ("items", list(user())),
+            ("next_cursor", json!({"type": "string"})),
+        ]);
+        check(
+            &[("User", user()), ("User", page.clone()), ("User", page)],
+            &["User", "UserPage"],
+        );
+        check(
+            &[("User", user()), ("Order", json!({"type": "boolean"}))],
+            &[],
+        );
+        let order = |extra: &str| {
+            object(&[
+                ("meta", user()),
+                (extra, json!({"type": "string"})),
+                ("to", user()),
+            ])
+        };
+        check(&[("Order", order("a")), ("Visit", order("b"))], &["To"]);
+    }
+
+    #[test]
+    fn two_of_one_name_are_told_apart() {
+        let other = object(&[("id", json!({})), ("email", json!({"type": "string"}))]);
+        check(
+            &[
+                ("User", user()),
+                ("User", other.clone()),
+                ("User", user()),
+                ("User", other),
+            ],
+            &["User", "UserRequest"],
+        );
+    }
+
+    #[test]
+    fn recursion_becomes_a_reference_to_itself() {
+        let comment = object(&[
+            ("id", json!({"type": "integer"})),
+            ("replies", list(json!({RECURSIVE: 0}))),
+        ]);
+        let (components, referred) = check(&[("Comment", comment)], &["Comment"]);
+        assert_eq!(referred, [json!({"$ref": "#/components/schemas/Comment"})]);
+        assert_eq!(
+            components.schemas()["Comment"]["properties"]["replies"]["items"],
+            json!({"$ref": "#/components/schemas/Comment"})
+        );
+        // Over an object in between.
+        let thread = object(&[
+            ("id", json!({"type": "integer"})),
+            (
+                "author",
+                object(&[("x", json!({})), ("thread", json!({RECURSIVE: 1}))]),
+            ),
+        ]);
+        let (components, _) = check(&[("Thread", thread)], &["Thread"]);
+        assert_eq!(
+            components.schemas()["Thread"]["properties"]["author"]["properties"]["thread"],
+            json!({"$ref": "#/components/schemas/Thread"})
+        );
+    }
 }

@@ -3,16 +3,16 @@
 //! In: folded templates and the host's counts. Out: a [`Document`] with keys in a stable order: paths sorted, methods in
 //! OpenAPI's order, statuses ascending, everything else by name.
 
-use super::components::Components;
 use super::observed::timestamp;
-use super::operation::{Writer, Written};
+use super::operation::{Standing, Writer, Written};
 use super::parameters::Vocabulary;
 use super::places::Places;
 use super::security::{Issuer, Keys};
-use super::{Document, DocumentOptions, OpenApi, wording};
+use super::{Document, DocumentOptions, OpenApi, bodies, wording};
 use crate::fold::Folded;
 use crate::host::HostName;
 use crate::model::Counts;
+use crate::noise::Noise;
 use crate::tree::Method;
 use serde_json::{Map, Value, json};
 
@@ -48,7 +48,13 @@ pub(crate) fn emit(
             .keys()
             .map(move |m| (template.as_str(), *m, &place.path[..], place.names.clone()))
     }));
-    let mut writer = Writer::new(options.openapi, &issuer, keys, vocabulary);
+    let evidence = places
+        .values()
+        .flat_map(|place| place.methods.values())
+        .flat_map(|o| [Some(&o.good), o.failed.as_ref()].into_iter().flatten());
+    let folded_bodies = bodies::Folded::of(evidence.clone());
+    let bodies = bodies::Writer::new(options.openapi, &folded_bodies, evidence);
+    let mut writer = Writer::new(options.openapi, bodies, &issuer, keys, vocabulary);
     let mut operations = Vec::new();
     let mut paths: Vec<(String, Vec<Written>)> = Vec::new();
     for (template, place) in &places {
@@ -58,32 +64,33 @@ pub(crate) fn emit(
                 .remove(&(template.as_str(), *method))
                 .unwrap_or_default();
             let stale = options.is_past(operation.good.last_seen, options.stale_after);
-            let (value, bodies, summary) =
-                writer.operation(template, &place.path, (*method, operation), id, stale);
+            let (value, bodies, summary) = writer.operation(
+                template,
+                &place.path,
+                (*method, operation),
+                Standing {
+                    id,
+                    stale,
+                    sure: place.sure,
+                },
+            );
             operations.push(summary);
             item.push((*method, value, bodies));
         }
         paths.push((template.clone(), item));
     }
-    let mut components = Components::default();
-    for body in paths
-        .iter()
-        .flat_map(|(_, item)| item.iter().flat_map(|(_, _, bodies)| bodies))
-    {
-        components.count(&body.schema, &body.name);
-    }
-    components.choose();
+    let components = bodies::components(
+        paths
+            .iter()
+            .flat_map(|(_, item)| item.iter().flat_map(|(_, _, bodies)| bodies)),
+    );
     let paths: Map<String, Value> = paths
         .into_iter()
         .map(|(template, item)| {
             let methods: Map<String, Value> = item
                 .into_iter()
                 .map(|(method, mut value, bodies)| {
-                    for body in bodies {
-                        if let Some(place) = value.pointer_mut(&body.at) {
-                            *place = components.refer(&body.schema);
-                        }
-                    }
+                    bodies::put(&bodies, &components, &mut value);
                     (method.as_str().to_owned(), value)
                 })
                 .collect();
@@ -149,6 +156,9 @@ pub(crate) fn emit(
         ("exchanges".to_owned(), json!(counts.exchanges)),
         ("leftOut".to_owned(), Value::Object(left_out)),
     ]);
+    if counts.left_out.contains_key(&Noise::Grpc) {
+        extension.insert("grpcMethods".into(), json!(counts.grpc.estimate()));
+    }
     if dropped > 0 {
         extension.insert("agedOut".into(), json!(dropped));
     }
@@ -214,7 +224,7 @@ fn number(n: u64, noun: &str) -> String {
     let digits = n.to_string();
     let mut grouped = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);

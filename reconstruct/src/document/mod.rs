@@ -3,17 +3,21 @@
 //! Emission is a pure function; it never changes a model and never writes a value of the traffic that is no constant path
 //! word and no member of a closed vocabulary.
 
+mod bodies;
 mod components;
 mod emit;
+mod entities;
 mod names;
 mod observed;
 mod operation;
 mod parameters;
 mod places;
+mod recursion;
 mod responses;
 mod roles;
 mod schema;
 mod security;
+mod vocabulary;
 mod wording;
 
 pub(crate) use emit::emit;

@@ -2,6 +2,7 @@
 //!
 //! In: words of paths. Out: parameter names, templates, component names.
 
+use super::components::Name;
 use crate::class;
 use crate::part::{Fragment, Part};
 
@@ -214,16 +215,28 @@ pub(crate) fn template(path: &[Part], parameters: &[String]) -> String {
     if out.is_empty() { "/".into() } else { out }
 }
 
-/// The component a body of this path is likely to be.
-pub(crate) fn component(path: &[Part], status: Option<&str>) -> String {
-    if status.is_some_and(|s| s.starts_with(['4', '5'])) {
-        return "Error".into();
-    }
-    let last = path.iter().rev().find_map(|p| match p {
-        Part::Constant(word) if !is_prefix(word) => Some(word.as_str()),
+/// The component a body of this path is likely to be; without a status it is what is sent.
+pub(crate) fn component(path: &[Part], status: Option<&str>) -> Name {
+    let mut constants = path.iter().rev().filter_map(|p| match p {
+        Part::Constant(word) if !is_prefix(word) => Some(nested(word)),
         _ => None,
     });
-    nested(last.unwrap_or("root"))
+    let last = constants.next().unwrap_or_else(|| nested("root"));
+    let long = match constants.next() {
+        Some(before) if !last.starts_with(&before) => format!("{before}{last}"),
+        _ => last.clone(),
+    };
+    match status {
+        Some(s) if s.starts_with(['4', '5']) => Name {
+            short: "Error".into(),
+            long: format!("{last}Error"),
+        },
+        Some(_) => Name { short: last, long },
+        None => Name {
+            long: format!("{last}Request"),
+            short: last,
+        },
+    }
 }
 
 /// The component named after a member.

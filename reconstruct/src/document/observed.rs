@@ -18,6 +18,8 @@ pub(crate) struct Calls {
     pub first_seen: u64,
     pub last_seen: u64,
     pub stale: bool,
+    /// How likely the template is right, 0 to 1.
+    pub sure: f64,
 }
 
 /// The extension `x-silhouette` of an operation.
@@ -46,7 +48,7 @@ pub(crate) fn extension(
         out.insert("latencyMicros".into(), json!({"p50": p50, "p95": p95}));
     }
     out.insert("shims".into(), json!(shims));
-    out.insert("confidence".into(), json!(confidence(good)));
+    out.insert("confidence".into(), json!(confidence(good, calls.sure)));
     // Linters refuse templates that end in a slash; whoever calls it has to know all the same.
     if good.slashes == good.calls {
         out.insert("trailingSlash".into(), json!(true));
@@ -70,8 +72,9 @@ pub(crate) fn extension(
 }
 
 /// How sure the description is, 0 to 1: the chance that the next call fits it, after as many successful calls as there were
-/// all did (Laplace's rule of succession), times the share of bodies that were what their media type says.
-fn confidence(good: &Evidence) -> f64 {
+/// all did (Laplace's rule of succession), times the share of bodies that were what their media type says, times how likely the
+/// template is right.
+fn confidence(good: &Evidence, sure: f64) -> f64 {
     let bodies = |bodies: &Bodies| {
         bodies
             .media
@@ -88,7 +91,7 @@ fn confidence(good: &Evidence) -> f64 {
     }
     let fits = (good.calls + 1) as f64 / (good.calls + 2) as f64;
     let read = 1.0 - malformed.min(all) as f64 / all.max(1) as f64;
-    (fits * read * 100.0).round() / 100.0
+    (fits * read * sure * 100.0).round() / 100.0
 }
 
 /// A share with four digits.

@@ -3,12 +3,11 @@
 //! In: what is known of a method at a place. Out: an operation object with keys in a stable order, and its bodies' schemas,
 //! which are put in once components are chosen. It never looks at other operations but to keep ids apart.
 
+use super::bodies::{self, Body};
 use super::observed::Calls;
 use super::parameters::Vocabulary;
-use super::schema::Dialect;
 use super::security::{Issuer, Keys, Schemes};
 use super::{OpenApi, OperationSummary, names, observed, parameters, responses, wording};
-use crate::body::{Bodies, Kind};
 use crate::evidence::Response;
 use crate::fold::Operation;
 use crate::part::Part;
@@ -19,16 +18,20 @@ use std::collections::{BTreeMap, BTreeSet};
 /// One operation, and its bodies that are still to be put in.
 pub(crate) type Written = (Method, Value, Vec<Body>);
 
-/// A body's schema, to be put at a JSON pointer in its operation once components are chosen.
-pub(crate) struct Body {
-    pub at: String,
-    pub schema: Value,
-    pub name: String,
+/// What the whole document decides about an operation.
+pub(crate) struct Standing {
+    /// Its id, unique in the document.
+    pub id: String,
+    /// Whether it has not succeeded for long.
+    pub stale: bool,
+    /// How likely its template is right, 0 to 1.
+    pub sure: f64,
 }
 
 /// Writes operations one after another, and gathers what they have in common.
 pub(crate) struct Writer<'a> {
     pub openapi: OpenApi,
+    pub bodies: bodies::Writer<'a>,
     pub schemes: Schemes<'a>,
     pub vocabulary: Vocabulary<'a>,
     pub tags: BTreeSet<String>,
@@ -37,12 +40,14 @@ pub(crate) struct Writer<'a> {
 impl<'a> Writer<'a> {
     pub(crate) fn new(
         openapi: OpenApi,
+        bodies: bodies::Writer<'a>,
         issuer: &Issuer,
         keys: Keys<'a>,
         vocabulary: Vocabulary<'a>,
     ) -> Self {
         Writer {
             openapi,
+            bodies,
             schemes: Schemes::new(issuer, keys),
             vocabulary,
             tags: BTreeSet::new(),
@@ -55,8 +60,7 @@ impl<'a> Writer<'a> {
         template: &str,
         path: &[Part],
         (method, operation): (Method, &Operation),
-        id: String,
-        stale: bool,
+        Standing { id, stale, sure }: Standing,
     ) -> (Value, Vec<Body>, OperationSummary) {
         let (good, failed) = (&operation.good, operation.failed.as_ref());
         let path_names = names::parameters(path);
@@ -86,7 +90,7 @@ impl<'a> Writer<'a> {
             out.insert("parameters".into(), Value::Array(parameters));
         }
         if !matches!(method, Method::Get | Method::Head) && good.request.present() > 0 {
-            let content = self.content(
+            let content = self.bodies.content(
                 &good.request,
                 "/requestBody/content",
                 &names::component(path, None),
@@ -143,6 +147,7 @@ impl<'a> Writer<'a> {
             first_seen: first,
             last_seen: last,
             stale,
+            sure,
         };
         out.insert(
             "x-silhouette".into(),
@@ -160,46 +165,6 @@ impl<'a> Writer<'a> {
             statuses: by_status.keys().filter_map(|s| s.parse().ok()).collect(),
         };
         (Value::Object(out), bodies, summary)
-    }
-
-    fn content(
-        &self,
-        of: &Bodies,
-        at: &str,
-        name: &str,
-        bodies: &mut Vec<Body>,
-    ) -> Map<String, Value> {
-        let mut out = Map::new();
-        for (media, content) in of.media.iter() {
-            let kind = Kind::of(media);
-            let schema = match kind {
-                Kind::Json | Kind::JsonLines => Dialect {
-                    openapi: self.openapi,
-                    textual: false,
-                }
-                .schema(&content.shape, ""),
-                Kind::Form | Kind::Multipart => Dialect {
-                    openapi: self.openapi,
-                    textual: true,
-                }
-                .schema(&content.shape, ""),
-                Kind::Text => json!({"type": "string"}),
-                Kind::Binary if self.openapi == OpenApi::V30 => {
-                    json!({"type": "string", "format": "binary"})
-                }
-                Kind::Binary => json!({"type": "string", "contentMediaType": media}),
-            };
-            out.insert(media.to_owned(), json!({"schema": {}}));
-            bodies.push(Body {
-                at: format!(
-                    "{at}/{}/schema",
-                    media.replace('~', "~0").replace('/', "~1")
-                ),
-                schema,
-                name: name.to_owned(),
-            });
-        }
-        out
     }
 
     fn response(
@@ -225,7 +190,7 @@ impl<'a> Writer<'a> {
         if !headers.is_empty() {
             out.insert("headers".into(), Value::Object(headers));
         }
-        let content = self.content(
+        let content = self.bodies.content(
             &response.bodies,
             &format!("/responses/{status}/content"),
             &names::component(path, Some(status)),

@@ -7,8 +7,9 @@ use super::OpenApi;
 use super::roles::{self, Type};
 use super::schema::Dialect;
 use super::security::Keys;
-use crate::class::{self, Class};
+use crate::class::Class;
 use crate::evidence::Evidence;
+use crate::keys;
 use crate::parameter::{Parameter, Reading, Separator};
 use crate::part::{Kinds, Part};
 use serde_json::{Map, Value, json};
@@ -172,7 +173,7 @@ impl Writer {
             let Some((key, rest)) = keys.split_first() else {
                 continue;
             };
-            if class::is_data(key) {
+            if keys::is_data(key) {
                 use crate::bounded::Entry;
                 data.get_or_insert_default().merge(given.parameter.clone());
             } else {
@@ -275,6 +276,7 @@ impl Writer {
             Reading::Json(shape) => Form {
                 schema: Dialect {
                     openapi: self.openapi,
+                    entities: None,
                     textual: false,
                 }
                 .schema(shape, name),
@@ -298,6 +300,7 @@ impl Writer {
         Value::Object(
             Dialect {
                 openapi: self.openapi,
+                entities: None,
                 textual: true,
             }
             .text(values, name),

@@ -15,6 +15,8 @@ pub(super) struct Place<'a> {
     /// Of the parameters, in order.
     pub names: Vec<String>,
     pub methods: BTreeMap<Method, &'a Operation>,
+    /// How likely the template is right, 0 to 1.
+    pub sure: f64,
 }
 
 /// All of them, by template.
@@ -30,7 +32,7 @@ pub(super) struct Places<'a> {
 impl<'a> Places<'a> {
     pub(super) fn of(folded: &'a Folded, options: &DocumentOptions) -> Places<'a> {
         let mut out = Places::default();
-        folded.walk(&mut Vec::new(), &mut |path, methods| {
+        folded.walk(&mut Vec::new(), &mut |path, methods, sure| {
             let names = names::parameters(path);
             let template = names::template(path, &names);
             let mut kept = BTreeMap::new();
@@ -48,6 +50,7 @@ impl<'a> Places<'a> {
                     path: path.to_vec(),
                     names,
                     methods: kept,
+                    sure,
                 };
                 out.places.insert(template, place);
             }

@@ -3,24 +3,30 @@
 //! In: a shape and the dialect to write. Out: a schema that every value the shape was learnt from satisfies. Values appear
 //! only as members of closed vocabularies of words.
 
-use super::OpenApi;
+use super::entities::Entities;
+use super::{OpenApi, vocabulary};
 use crate::format;
-use crate::json::is_identifying;
 use crate::likeness;
 use crate::shape::{Objects, Shape};
 use crate::strings::Strings;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
+/// Stands for a schema that is the one of an object further out: 0 is the object it stands in, 1 the one around that. Components
+/// replace it by a reference.
+pub(crate) const RECURSIVE: &str = "$recursive";
+
 /// How to write schemas.
 #[derive(Clone, Copy)]
-pub(crate) struct Dialect {
+pub(crate) struct Dialect<'e> {
     pub openapi: OpenApi,
+    /// Which objects speak for others of the same kind, in bodies.
+    pub entities: Option<&'e Entities<'e>>,
     /// Members are texts whose type is read off the text, as in forms and queries.
     pub textual: bool,
 }
 
-impl Dialect {
+impl Dialect<'_> {
     /// The schema of everything the shape saw. `name` is the member the value stands in, if any.
     pub(crate) fn schema(self, shape: &Shape, name: &str) -> Value {
         if shape.unknown > 0 || shape.seen() == 0 {
@@ -60,6 +66,10 @@ impl Dialect {
             // OpenAPI 3.0 has no type for null alone, and `nullable` wants one beside it: a nullable string that is only
             // ever null is the nearest.
             (0, OpenApi::V30) => json!({"type": "string", "nullable": true, "enum": [null]}),
+            (1, _) if null && alternatives.iter().all(|a| a.contains_key(RECURSIVE)) => {
+                // A reference cannot be made nullable.
+                json!({"anyOf": [alternatives.remove(0), self.union(Vec::new(), true)]})
+            }
             (1, _) => {
                 let mut schema = alternatives.remove(0);
                 if null {
@@ -74,7 +84,8 @@ impl Dialect {
                 json!({"anyOf": alternatives})
             }
             (_, OpenApi::V30) => {
-                if null && let Some(first) = alternatives.first_mut() {
+                let first = |a: &&mut Map<String, Value>| !a.contains_key(RECURSIVE);
+                if null && let Some(first) = alternatives.iter_mut().find(first) {
                     self.allow_null(first);
                 }
                 json!({"anyOf": alternatives})
@@ -99,6 +110,10 @@ impl Dialect {
     }
 
     fn object(self, objects: &Objects, name: &str) -> Map<String, Value> {
+        if objects.up > 0 {
+            return Map::from_iter([(RECURSIVE.to_owned(), json!(objects.up - 1))]);
+        }
+        let objects = self.entities.map_or(objects, |e| e.speaker(objects));
         let mut schema = Map::from_iter([("type".to_owned(), json!("object"))]);
         if is_dictionary(objects) {
             let mut all = Shape::default();
@@ -121,8 +136,8 @@ impl Dialect {
         let required: Vec<&str> = objects
             .members
             .iter()
-            .filter(|(_, p)| objects.complete > 0 && p.present == objects.complete)
             .map(|(n, _)| n)
+            .filter(|n| objects.requires(n))
             .collect();
         if !properties.is_empty() {
             schema.insert("properties".into(), Value::Object(properties));
@@ -166,73 +181,28 @@ impl Dialect {
         }
         if let (Some(format), 0) = (format::name(kind.1), strings.empty) {
             schema.insert("format".into(), json!(format));
-        } else if let Some(words) = strings.closed_vocabulary()
-            && strings.empty == 0
-            && !names_things(name)
-        {
-            schema.insert("enum".into(), json!(words));
+        } else if let Some(words) = vocabulary::enumeration(strings, name) {
+            // In queries and forms an empty text is a parameter without a value.
+            let empty = (strings.empty > 0 && !self.textual).then_some("");
+            if strings.empty == 0 || empty.is_some() {
+                let members: Vec<&str> = empty.into_iter().chain(words).collect();
+                schema.insert("enum".into(), json!(members));
+            }
+        } else if strings.empty == 0 && strings.count >= 2 && format::is_octets(kind.1) {
+            match self.openapi {
+                OpenApi::V30 => schema.insert("format".into(), json!("byte")),
+                OpenApi::V31 => schema.insert("contentEncoding".into(), json!("base64")),
+            };
+        }
+        if let Some(list) = vocabulary::hint(strings, name) {
+            schema.insert("x-silhouette-hint".into(), json!(list));
         }
         schema
     }
 }
 
-/// Members whose few values are names of things and people all the same, and would grow with more traffic.
-fn names_things(member: &str) -> bool {
-    let n: String = member
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .collect::<String>()
-        .to_ascii_lowercase();
-    is_identifying(member)
-        || [
-            "name",
-            "title",
-            "label",
-            "city",
-            "town",
-            "address",
-            "street",
-            "email",
-            "phone",
-            "country",
-            "currency",
-            "locale",
-            "language",
-            "lang",
-            "timezone",
-            "tag",
-            "tags",
-            "author",
-            "owner",
-            "user",
-            "username",
-            "password",
-            "secret",
-            "token",
-            "hash",
-            "slug",
-            "description",
-            "comment",
-            "message",
-            "text",
-            "state",
-            "province",
-            "region",
-            "place",
-            "company",
-            "organization",
-        ]
-        .iter()
-        .any(|w| {
-            n == *w
-                || (w.len() >= 4
-                    && n.ends_with(w)
-                    && !matches!(*w, "state" | "text" | "region" | "user" | "message"))
-        })
-}
-
 /// Whether the names of members are data: too many to keep, mostly ids, or many, seldom and all alike.
-fn is_dictionary(objects: &Objects) -> bool {
+pub(crate) fn is_dictionary(objects: &Objects) -> bool {
     let members = &objects.members;
     if members.is_thinned() {
         return true;

@@ -57,6 +57,23 @@ const ONE_THING: [&str; 20] = [
     "dependencies",
     "results",
 ];
+/// What there is not one of.
+const UNCOUNTED: [&str; 14] = [
+    "data",
+    "feedback",
+    "information",
+    "content",
+    "contents",
+    "media",
+    "metadata",
+    "access",
+    "status",
+    "settings",
+    "preferences",
+    "details",
+    "analytics",
+    "consent",
+];
 /// Abbreviations as they are written in titles.
 const WRITTEN: [(&str, &str); 26] = [
     ("ai", "AI"),
@@ -202,8 +219,12 @@ fn phrase(method: Method, path: &[Part], parameters: &[String]) -> Phrase {
         Method::Options => "options",
         Method::Head => "check",
     };
-    let makes_one = method == Method::Post && many;
-    if makes_one && let Some(last) = noun.last_mut() {
+    let makes_one =
+        verb == "create" && noun.last().is_none_or(|w| !UNCOUNTED.contains(&w.as_str()));
+    if many
+        && makes_one
+        && let Some(last) = noun.last_mut()
+    {
         *last = singular(last);
     }
     Phrase {
@@ -470,6 +491,8 @@ mod tests {
         );
         check("POST /graphql", "callGraphql", "Call GraphQL");
         check("GET /status", "getStatus", "Get status");
+        check("POST /oauth/token", "createOauthToken", "Create a token");
+        check("POST /feedback", "createFeedback", "Create feedback");
         check(
             "GET /repos/{}/{}/issues",
             "listRepoIssuesByRepoId2",

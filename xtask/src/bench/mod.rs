@@ -25,10 +25,21 @@ enum What {
     Nginx(nginx::Args),
     /// Exchanges per second acknowledged and learnt over gRPC, beside learning in the same process; and memory
     Ingest,
-    /// Learning a JSON body, beside only parsing it
-    Learn,
+    /// What learning costs: a body beside only parsing it, growth, emission, memory, hostile traffic
+    Learn(LearnArgs),
     /// Recording one exchange in the shims' core, redaction included
     Record,
+}
+
+/// Flags of `bench learn`.
+#[derive(Debug, clap::Args)]
+struct LearnArgs {
+    /// What to measure [default: all of it, two to four minutes]
+    #[arg(value_parser = ["bodies", "growth", "emission", "hosts", "hostile"])]
+    sections: Vec<String>,
+    /// Longer runs, steadier figures
+    #[arg(long)]
+    full: bool,
 }
 
 /// Runs one of them.
@@ -38,13 +49,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             install::for_bench()?;
             nginx::run(args)?;
         }
-        What::Ingest => cargo_bench("silhouette-collector", "ingest")?,
-        What::Learn => cargo_bench("silhouette-reconstruct", "learn")?,
-        What::Record => cargo_bench("silhouette-capture", "record")?,
+        What::Ingest => cargo_bench("silhouette-collector", "ingest", &[])?,
+        What::Learn(args) => {
+            let mut flags = args.sections.clone();
+            flags.extend(args.full.then(|| "--full".to_owned()));
+            cargo_bench("silhouette-reconstruct", "learn", &flags)?;
+        }
+        What::Record => cargo_bench("silhouette-capture", "record", &[])?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn cargo_bench(package: &str, bench: &str) -> Result<()> {
-    command::run(command::cargo().args(["bench", "-p", package, "--bench", bench]))
+fn cargo_bench(package: &str, bench: &str, flags: &[String]) -> Result<()> {
+    let mut command = command::cargo();
+    command.args(["bench", "-p", package, "--bench", bench, "--"]);
+    command::run(command.args(flags))
 }
