@@ -68,12 +68,7 @@ impl Affixes {
 
     /// The part that a value is an instance of, when there is constant text or a second parameter in it.
     pub(crate) fn part(&self, word: &str) -> Option<Part> {
-        let words = || {
-            Fragment::Parameter(Kinds {
-                words: true,
-                ..Kinds::default()
-            })
-        };
+        let words = || Fragment::Parameter(Kinds::of_words());
         if let Some(sigil) = self.sigil
             && word.starts_with(sigil)
         {

@@ -1,16 +1,17 @@
 //! Words with the same stem and several endings: `lists.json` and `lists.jsonp` are `lists.{format}`.
 //!
-//! In: the words and patterns below some nodes, with the nodes of each. Out: the same, with endings that vary put together
+//! In: the words and patterns below some nodes, with the places of each. Out: the same, with endings that vary put together
 //! in a pattern. What an ending is comes from how many stems and endings there are, how alike what they answer is, and
 //! whether it names a file format. It never decides whether a stem is a value: that is the verdict's, afterwards.
 
 use crate::likeness::{Profile, Recurrence};
 use crate::pattern::is_pattern;
+use crate::place::{Place, nodes};
 use crate::tree::Node;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Words and patterns with the nodes of each.
-pub(crate) type Words<'a> = BTreeMap<String, Vec<&'a Node>>;
+/// Words and patterns with the places of each.
+pub(crate) type Words<'a> = BTreeMap<String, Vec<Place<'a>>>;
 
 /// Names of formats of files and media (IANA's registries of media types and of structured suffixes, and common use). A
 /// pair of these behind one stem are two forms of one thing; a pair of other words (`album.get`, `album.search`) are not.
@@ -88,7 +89,8 @@ pub(crate) fn merge<'a>(
     if stems.is_empty() {
         return words;
     }
-    let profile = |word: &str| Profile::of(words.get(word).map_or(&[], Vec::as_slice), recurrence);
+    let of = |word: &str| words.get(word).map_or(Vec::new(), |places| nodes(places));
+    let profile = |word: &str| Profile::of(&of(word), recurrence);
     let formats = |forms: &[(&str, Cut<'_>)]| {
         forms
             .iter()
@@ -106,9 +108,7 @@ pub(crate) fn merge<'a>(
         let mut odd: BTreeMap<&str, Vec<&Node>> = BTreeMap::new();
         for (word, cut) in stems.values().flatten() {
             if !cut.is_format() && !is_pattern(cut.ending) {
-                odd.entry(cut.ending)
-                    .or_default()
-                    .extend(words.get(*word).into_iter().flatten());
+                odd.entry(cut.ending).or_default().extend(of(word));
             }
         }
         odd
@@ -144,9 +144,9 @@ pub(crate) fn merge<'a>(
         }
     }
     let mut out = Words::new();
-    for (word, nodes) in words {
+    for (word, places) in words {
         let name = renamed.remove(&word).unwrap_or(word);
-        out.entry(name).or_default().extend(nodes);
+        out.entry(name).or_default().extend(places);
     }
     out
 }

@@ -12,6 +12,7 @@ use crate::evidence::Evidence;
 use crate::likeness::{self, Profile};
 use crate::part::{Kinds, Part};
 use crate::pattern::{is_pair, is_pattern};
+use crate::place::{Place, nodes};
 use crate::rules::{Position, Ruled};
 use crate::tree::{Method, Node};
 use crate::verdict::{self, Before, Verdict};
@@ -36,6 +37,8 @@ pub(crate) struct Folded {
 #[derive(Debug, Default)]
 pub(crate) struct Operation {
     pub good: Evidence,
+    /// What the values of each parameter of its path looked like where it succeeded, in order.
+    pub kinds: Vec<Kinds>,
     pub failed: Option<Evidence>,
 }
 
@@ -57,6 +60,7 @@ pub(crate) fn fold(
     let mut root = settle(
         &std::iter::once(succeeded)
             .chain(doubled)
+            .map(Place::root)
             .collect::<Vec<_>>(),
         &Surroundings {
             identities,
@@ -95,19 +99,19 @@ struct Surroundings<'a> {
     rules: Position<'a>,
 }
 
-fn settle(nodes: &[&Node], around: &Surroundings<'_>) -> Folded {
+fn settle(places: &[Place<'_>], around: &Surroundings<'_>) -> Folded {
     let mut folded = Folded::default();
-    for node in nodes {
-        for (method, evidence) in &node.methods {
-            folded
-                .methods
-                .entry(*method)
-                .or_default()
-                .good
-                .merge(evidence.unbound());
+    for place in places {
+        for (method, evidence) in &place.node.methods {
+            let operation = folded.methods.entry(*method).or_default();
+            operation.good.merge(evidence.unbound());
+            operation.kinds.resize_with(place.way.len(), Kinds::default);
+            for (mine, more) in operation.kinds.iter_mut().zip(&place.way) {
+                mine.merge(more.clone());
+            }
         }
     }
-    let (groups, verdicts) = groups(nodes, around);
+    let (groups, verdicts) = groups(places, around);
     folded.verdicts = verdicts;
     let mut inside = Surroundings {
         identities: around.identities,
@@ -116,54 +120,57 @@ fn settle(nodes: &[&Node], around: &Surroundings<'_>) -> Folded {
         blank_front: false,
         rules: Position::default(),
     };
-    for (part, nodes) in groups {
+    for (part, places) in groups {
         inside.rules = around.rules.below(&part);
         inside.before = match &part {
             Part::Constant(word) => Before::after(word, around.before),
             Part::Parameter(_) | Part::Mixed(_) => Before::Value,
         };
-        folded.children.push((part, settle(&nodes, &inside)));
+        folded.children.push((part, settle(&places, &inside)));
     }
     folded
 }
 
-/// The parts of a template that stand below some nodes, each with the nodes of its instances, the more concrete first.
+/// The parts of a template that stand below some nodes, each with the places of its instances, the more concrete first.
 fn groups<'a>(
-    nodes: &[&'a Node],
+    places: &[Place<'a>],
     around: &Surroundings<'_>,
-) -> (Vec<(Part, Vec<&'a Node>)>, Vec<Verdict>) {
+) -> (Vec<(Part, Vec<Place<'a>>)>, Vec<Verdict>) {
     let mut words = Words::new();
     let mut groups = Groups::default();
     let mut values = Values::default();
     let mut ruled = Vec::new();
-    for node in nodes {
-        for (word, child) in node.words.iter() {
+    for place in places {
+        for (word, child) in place.node.words.iter() {
             if word.is_empty() && around.blank_front {
                 continue;
             }
+            let child = place.child(child);
             match around.rules.of(word) {
                 Some(Ruled::Part(part)) => {
                     groups.add(part.taking(word), [child]);
                     ruled.push(Verdict::by_rule(word, false));
                 }
                 Some(Ruled::Parameter) => {
-                    values.kinds.take(word);
-                    values.nodes.push(child);
+                    let mut kinds = Kinds::default();
+                    kinds.take(word);
+                    values.extend(kinds, [child]);
                     ruled.push(Verdict::by_rule(word, true));
                 }
                 None => words.entry(word.to_owned()).or_default().push(child),
             }
         }
-        if let Some(rest) = node.words.rest() {
-            values.add(Class::Any, [rest]);
+        if let Some(rest) = place.node.words.rest() {
+            values.add(Class::Any, [place.child(rest)]);
         }
     }
-    let classes: BTreeSet<Class> = nodes
+    let classes: BTreeSet<Class> = places
         .iter()
-        .flat_map(|n| n.values.keys().copied())
+        .flat_map(|p| p.node.values.keys().copied())
         .collect();
     for class in classes {
-        let found: Vec<_> = nodes.iter().filter_map(|n| n.values.get(&class)).collect();
+        let of_class = |p: &Place<'a>| p.node.values.get(&class);
+        let found: Vec<_> = places.iter().filter_map(of_class).collect();
         let first = found.first().and_then(|v| v.distinct.only());
         let only = first.filter(|f| found.iter().all(|v| v.distinct.only() == Some(f)));
         let fixed = only.filter(|only| match around.rules.of(only) {
@@ -175,18 +182,20 @@ fn groups<'a>(
                 around.depth,
             ),
         });
-        let nodes = found.iter().map(|v| &v.node);
+        let below = places
+            .iter()
+            .filter_map(|p| Some(p.child(&of_class(p)?.node)));
         match fixed {
-            Some(number) => groups.add(Part::Constant(number.to_owned()), nodes),
-            None => values.add(class, nodes),
+            Some(number) => groups.add(Part::Constant(number.to_owned()), below),
+            None => values.add(class, below),
         }
     }
     if values.kinds.classes.contains(&Class::Number) {
         // `2.5` may be a version; beside `48.8566` it is a number.
-        words.retain(|word, nodes| {
+        words.retain(|word, places| {
             let number = class::is_fraction(word);
             if number {
-                values.add(Class::Number, nodes.drain(..));
+                values.add(Class::Number, places.drain(..));
             }
             !number
         });
@@ -196,42 +205,39 @@ fn groups<'a>(
         .iter()
         .any(|c| values.kinds.classes.contains(c))
     {
-        words.retain(|word, nodes| {
+        words.retain(|word, places| {
             let pair = is_pair(word);
             if pair {
-                values.add(Class::List, nodes.drain(..));
+                values.add(Class::List, places.drain(..));
             }
             !pair
         });
     }
-    let recurrence = likeness::recurrence(
-        words
-            .values()
-            .map(Vec::as_slice)
-            .chain([values.nodes.as_slice()]),
-    );
+    let mut siblings: Vec<Vec<&Node>> = words.values().map(|p| nodes(p)).collect();
+    siblings.push(nodes(&values.places));
+    let recurrence = likeness::recurrence(siblings.iter().map(Vec::as_slice));
     let words = endings::merge(words, &recurrence, |profiles| {
         open_endings(profiles, around.identities)
     });
     // What surely is a value, whatever text stands around it.
-    let mut sure = values.nodes.clone();
+    let mut sure = nodes(&values.places);
     let mut sure_classes = values.kinds.classes.clone();
     let mut candidates = Words::new();
-    for (word, nodes) in words {
+    for (word, places) in words {
         if is_pattern(&word) && word.starts_with(|c: char| !c.is_ascii_alphabetic()) {
             let part = Part::of_pattern(&word);
             sure_classes.extend(part.parameters().flat_map(|k| &k.classes));
-            sure.extend(&nodes);
-            groups.add(part, nodes);
+            sure.extend(nodes(&places));
+            groups.add(part, places);
         } else {
-            candidates.insert(word, nodes);
+            candidates.insert(word, places);
         }
     }
     let looks = looks(&candidates);
     let profiles: BTreeMap<&str, Profile> = looks
         .iter()
         .filter_map(|(looks, word)| {
-            let mut profile = Profile::of(candidates.get(*word)?, &recurrence);
+            let mut profile = Profile::of(&nodes(candidates.get(*word)?), &recurrence);
             // A value right after a word is an item of what the word names, whatever joins them.
             profile.before_values |= is_pattern(word);
             Some((*looks, profile))
@@ -261,34 +267,28 @@ fn groups<'a>(
         .filter(|v| v.values)
         .flat_map(|v| v.words.iter().map(String::as_str))
         .collect();
-    let affixes = Affixes::of(&chosen, values.nodes.is_empty());
+    let affixes = Affixes::of(&chosen, values.places.is_empty());
     // First what has text around it, so that the values that fit there are known.
-    let mut whole: Vec<(String, Vec<&Node>)> = Vec::new();
-    for (word, nodes) in candidates {
+    let mut whole: Vec<(String, Vec<Place<'_>>)> = Vec::new();
+    for (word, places) in candidates {
         if !chosen.contains(word.as_str()) {
-            groups.add(constant(&word), nodes);
+            groups.add(constant(&word), places);
         } else if let Some(part) = affixes.part(&word) {
-            groups.add(part, nodes);
+            groups.add(part, places);
         } else {
-            whole.push((word, nodes));
+            whole.push((word, places));
         }
     }
-    for (word, nodes) in whole {
+    for (word, places) in whole {
+        // The more concrete template takes it, as in every router.
         match groups.mixed(&word) {
-            // The more concrete template takes it, as in every router.
-            Some((part, all)) => {
-                part.take_words();
-                all.extend(nodes);
-            }
-            None => {
-                values.kinds.words = true;
-                values.nodes.extend(nodes);
-            }
+            Some(part) => groups.add(part, places),
+            None => values.add_words(places),
         }
     }
-    if !values.nodes.is_empty() {
+    if !values.places.is_empty() {
         values.kinds.name = around.rules.name().map(str::to_owned);
-        groups.add(Part::Parameter(values.kinds), values.nodes);
+        groups.add_values(values);
     }
     verdicts.extend(ruled);
     (groups.sorted(), verdicts)
@@ -298,13 +298,23 @@ fn groups<'a>(
 #[derive(Default)]
 struct Values<'a> {
     kinds: Kinds,
-    nodes: Vec<&'a Node>,
+    places: Vec<Place<'a>>,
 }
 
 impl<'a> Values<'a> {
-    fn add(&mut self, class: Class, nodes: impl IntoIterator<Item = &'a Node>) {
-        self.kinds.classes.insert(class);
-        self.nodes.extend(nodes);
+    fn add(&mut self, class: Class, places: impl IntoIterator<Item = Place<'a>>) {
+        self.extend(Kinds::of(class), places);
+    }
+
+    fn add_words(&mut self, places: Vec<Place<'a>>) {
+        self.extend(Kinds::of_words(), places);
+    }
+
+    fn extend(&mut self, kinds: Kinds, places: impl IntoIterator<Item = Place<'a>>) {
+        let part = Part::Parameter(kinds.clone());
+        self.places
+            .extend(places.into_iter().map(|p| p.inside(&part)));
+        self.kinds.merge(kinds);
     }
 }
 
@@ -366,33 +376,44 @@ fn constant(word: &str) -> Part {
     }
 }
 
-/// Parts by their shape, with the nodes of their instances.
+/// Parts by their shape, with the places of their instances.
 #[derive(Default)]
-struct Groups<'a>(BTreeMap<String, (Part, Vec<&'a Node>)>);
+struct Groups<'a>(BTreeMap<String, (Part, Vec<Place<'a>>)>);
 
 impl<'a> Groups<'a> {
-    fn add(&mut self, part: Part, nodes: impl IntoIterator<Item = &'a Node>) {
+    fn add(&mut self, part: Part, places: impl IntoIterator<Item = Place<'a>>) {
+        let places: Vec<_> = places.into_iter().map(|p| p.inside(&part)).collect();
+        self.join(part, places);
+    }
+
+    fn add_values(&mut self, values: Values<'a>) {
+        self.join(Part::Parameter(values.kinds), values.places);
+    }
+
+    fn join(&mut self, part: Part, places: Vec<Place<'a>>) {
         match self.0.entry(part.shape()) {
             Entry::Occupied(mut found) => {
                 let (mine, all) = found.get_mut();
                 mine.merge(part);
-                all.extend(nodes);
+                all.extend(places);
             }
             Entry::Vacant(free) => {
-                free.insert((part, nodes.into_iter().collect()));
+                free.insert((part, places));
             }
         }
     }
 
-    /// The most concrete part with text and parameters that a word is an instance of.
-    fn mixed(&mut self, word: &str) -> Option<&mut (Part, Vec<&'a Node>)> {
+    /// The most concrete part with text and parameters that a word is an instance of, as a part of words.
+    fn mixed(&self, word: &str) -> Option<Part> {
         self.0
-            .values_mut()
-            .filter(|(part, _)| matches!(part, Part::Mixed(_)) && part.fits(word))
-            .min_by_key(|(part, _)| part.concreteness())
+            .values()
+            .map(|(part, _)| part)
+            .filter(|part| matches!(part, Part::Mixed(_)) && part.fits(word))
+            .min_by_key(|part| part.concreteness())
+            .map(Part::of_words)
     }
 
-    fn sorted(self) -> Vec<(Part, Vec<&'a Node>)> {
+    fn sorted(self) -> Vec<(Part, Vec<Place<'a>>)> {
         let mut out: Vec<_> = self.0.into_values().collect();
         out.sort_by_cached_key(|(part, _)| part.concreteness());
         out

@@ -40,6 +40,7 @@ mod observation;
 mod parameter;
 mod part;
 mod pattern;
+mod place;
 mod rules;
 mod shape;
 mod sorted;

@@ -56,6 +56,28 @@ impl Kinds {
         }
     }
 
+    /// Values without a class.
+    pub(crate) fn of_words() -> Kinds {
+        Kinds {
+            words: true,
+            ..Kinds::default()
+        }
+    }
+
+    /// The class of all values, when there is one.
+    pub(crate) fn only(&self) -> Option<Class> {
+        match (self.words, self.classes.len()) {
+            (false, 1) => self.classes.first().copied(),
+            _ => None,
+        }
+    }
+
+    /// Whether all values are numbers that JSON has.
+    pub(crate) fn is_numeric(&self) -> bool {
+        let number = |c: &Class| matches!(c, Class::Integer | Class::Number);
+        !self.words && !self.classes.is_empty() && self.classes.iter().all(number)
+    }
+
     /// Whether a value of this class is taken for one of these.
     pub(crate) fn accepts(&self, class: Class) -> bool {
         let text = self.takes_words()
@@ -183,25 +205,27 @@ impl Part {
         }
     }
 
-    /// Notes that some of its values have no class.
-    pub(crate) fn take_words(&mut self) {
+    /// The same, with values that have no class.
+    pub(crate) fn of_words(&self) -> Part {
         match self {
-            Part::Constant(_) => {}
-            Part::Parameter(kinds) => kinds.words = true,
-            Part::Mixed(pieces) => {
-                for piece in pieces {
-                    if let Fragment::Parameter(kinds) = piece {
-                        kinds.words = true;
-                    }
-                }
-            }
+            Part::Constant(text) => Part::Constant(text.clone()),
+            Part::Parameter(_) => Part::Parameter(Kinds::of_words()),
+            Part::Mixed(pieces) => Part::Mixed(
+                pieces
+                    .iter()
+                    .map(|piece| match piece {
+                        Fragment::Parameter(_) => Fragment::Parameter(Kinds::of_words()),
+                        text => text.clone(),
+                    })
+                    .collect(),
+            ),
         }
     }
 
     /// The same part with an instance among its values.
     pub(crate) fn taking(&self, word: &str) -> Part {
         let mut part = self.clone();
-        part.take_words();
+        part.merge(self.of_words());
         if pattern::is_pattern(word) {
             let seen = Part::of_pattern(word);
             if seen.shape() == part.shape() {

@@ -55,10 +55,9 @@ pub(crate) fn of(text: &str) -> Option<String> {
     let at = text.rfind(['.', ':']).filter(|at| *at > 0)?;
     let (stem, ending) = (text.get(..at)?, text.get(at..)?);
     if is_ending(ending) {
-        return match value(stem) {
-            Some(letter) => Some(format!("{{{letter}}}{ending}")),
-            None => of(stem).map(|stem| stem + ending),
-        };
+        // `5f2b….tar` looks like a token and is a value with a suffix.
+        let inner = of(stem).or_else(|| Some(format!("{{{}}}", value(stem)?)));
+        return inner.map(|inner| inner + ending);
     }
     let letter = ending.get(1..).and_then(value)?;
     let joint = ending.get(..1)?;
@@ -177,6 +176,10 @@ mod tests {
         check("cus_9s6XKzkNRiz8i3:undelete", Some("{t}:undelete"));
         check("1042.schema.jsonld", Some("{i}.schema.jsonld"));
         check("2024-02-29.csv", Some("{a}.csv"));
+        check(
+            "5f2b9a64-7c1d-4e8b-9a55-0c8e6a1b2c3d.tar.gz",
+            Some("{u}.tar.gz"),
+        );
         check("12736.clover", Some("{i}.clover"));
         check("clip7.mp4", None);
         check("77.mp4", Some("{i}.mp4"));

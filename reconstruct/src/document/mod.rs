@@ -17,12 +17,13 @@ mod responses;
 mod roles;
 mod schema;
 mod security;
+mod template;
 mod vocabulary;
 mod wording;
 
 pub(crate) use emit::emit;
-pub(crate) use names::written;
 pub(crate) use places::operations;
+pub(crate) use template::written;
 
 use crate::rules::Rules;
 use serde_json::Value;

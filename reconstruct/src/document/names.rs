@@ -4,7 +4,7 @@
 
 use super::components::Name;
 use crate::class;
-use crate::part::{Fragment, Part};
+use crate::part::Part;
 
 /// The words of an identifier or a path segment: `order_items`, `orderItems`, `order-items` → `order`, `items`.
 pub(crate) fn words(text: &str) -> Vec<String> {
@@ -40,7 +40,7 @@ pub(crate) fn pascal(words: &[String]) -> String {
     words.iter().map(|w| capital(w)).collect()
 }
 
-fn camel(words: &[String]) -> String {
+pub(crate) fn camel(words: &[String]) -> String {
     let all = pascal(words);
     let mut chars = all.chars();
     chars.next().map_or_else(String::new, |c| {
@@ -110,111 +110,6 @@ pub(crate) fn is_prefix(word: &str) -> bool {
         || word.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Names for the parameters of a path, in order: after the constant before, unique in the path.
-pub(crate) fn parameters(path: &[Part]) -> Vec<String> {
-    let mut out: Vec<String> = Vec::new();
-    let mut before = "";
-    for part in path {
-        match part {
-            Part::Constant(word) => before = word,
-            Part::Parameter(kinds) => {
-                let name = kinds.name.clone().unwrap_or_else(|| identifier(before));
-                out.push(unique(name, &out));
-            }
-            Part::Mixed(pieces) => {
-                let mut text = "";
-                for piece in pieces {
-                    match piece {
-                        Fragment::Text(t) => text = t,
-                        Fragment::Parameter(kinds) => {
-                            let name = kinds
-                                .name
-                                .clone()
-                                .or_else(|| inside(text))
-                                .unwrap_or_else(|| identifier(before));
-                            out.push(unique(name, &out));
-                        }
-                    }
-                }
-            }
-        }
-    }
-    out
-}
-
-/// The name of what picks one of the things that a constant names: `orderId`.
-fn identifier(before: &str) -> String {
-    let mut stem = if is_prefix(before) {
-        Vec::new()
-    } else {
-        singular_words(before)
-    };
-    if stem.last().is_some_and(|w| w == "id") {
-        stem.pop();
-    }
-    stem.push("id".into());
-    let mut name = camel(&stem);
-    if name.starts_with(|c: char| c.is_ascii_digit()) {
-        name.insert(0, 'n');
-    }
-    name
-}
-
-/// The name of a parameter after text in the same segment: a format after a point, else after the last word of the text.
-fn inside(text: &str) -> Option<String> {
-    if text.ends_with('.') {
-        return Some("format".into());
-    }
-    let last = words(text).pop()?;
-    Some(if last.starts_with(|c: char| c.is_ascii_digit()) {
-        format!("n{last}")
-    } else {
-        last
-    })
-}
-
-fn unique(name: String, taken: &[String]) -> String {
-    let mut unique = name.clone();
-    let mut n = 2;
-    while taken.contains(&unique) {
-        unique = format!("{name}{n}");
-        n += 1;
-    }
-    unique
-}
-
-/// The path template with the names that a document gives its parameters.
-pub(crate) fn written(path: &[Part]) -> String {
-    template(path, &parameters(path))
-}
-
-/// The path template as OpenAPI writes it.
-pub(crate) fn template(path: &[Part], parameters: &[String]) -> String {
-    let mut names = parameters.iter();
-    let mut out = String::new();
-    let parameter = |out: &mut String, names: &mut std::slice::Iter<'_, String>| {
-        out.push('{');
-        out.push_str(names.next().map_or("id", |n| n));
-        out.push('}');
-    };
-    for part in path {
-        out.push('/');
-        match part {
-            Part::Constant(word) => out.push_str(word),
-            Part::Parameter(_) => parameter(&mut out, &mut names),
-            Part::Mixed(pieces) => {
-                for piece in pieces {
-                    match piece {
-                        Fragment::Text(text) => out.push_str(text),
-                        Fragment::Parameter(_) => parameter(&mut out, &mut names),
-                    }
-                }
-            }
-        }
-    }
-    if out.is_empty() { "/".into() } else { out }
-}
-
 /// The component a body of this path is likely to be; without a status it is what is sent.
 pub(crate) fn component(path: &[Part], status: Option<&str>) -> Name {
     let mut constants = path.iter().rev().filter_map(|p| match p {
@@ -251,46 +146,6 @@ pub(crate) fn nested(member: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::part::Kinds;
-
-    fn path(text: &str) -> Vec<Part> {
-        text.split('/')
-            .filter(|s| !s.is_empty())
-            .map(|s| {
-                if s == "{}" {
-                    Part::Parameter(Kinds::default())
-                } else if s.contains('{') {
-                    Part::of_pattern(s)
-                } else {
-                    Part::Constant(s.into())
-                }
-            })
-            .collect()
-    }
-
-    fn check(text: &str, template_expected: &str) {
-        let path = path(text);
-        let names = parameters(&path);
-        assert_eq!(template(&path, &names), template_expected);
-    }
-
-    #[test]
-    fn names_come_from_the_path() {
-        check("/users/{}", "/users/{userId}");
-        check(
-            "/api/v1/order-items/{}/lines",
-            "/api/v1/order-items/{orderItemId}/lines",
-        );
-        check("/repos/{}/{}", "/repos/{repoId}/{repoId2}");
-        check("/v1/{}", "/v1/{id}");
-        check("/models/{i}.json", "/models/{modelId}.json");
-        check("/models/{i}.{w}", "/models/{modelId}.{format}");
-        check("/lists.{w}", "/lists.{format}");
-        check("/users/@{w}", "/users/@{userId}");
-        check("/categories/{}", "/categories/{categoryId}");
-        check("/", "/");
-    }
-
     #[test]
     fn plurals() {
         for (many, one) in [

@@ -7,7 +7,7 @@ use super::bodies::{self, Body};
 use super::observed::Calls;
 use super::parameters::Vocabulary;
 use super::security::{Issuer, Keys, Schemes};
-use super::{OpenApi, OperationSummary, names, observed, parameters, responses, wording};
+use super::{OpenApi, OperationSummary, names, observed, parameters, responses, template, wording};
 use crate::evidence::Response;
 use crate::fold::Operation;
 use crate::part::Part;
@@ -63,7 +63,7 @@ impl<'a> Writer<'a> {
         Standing { id, stale, sure }: Standing,
     ) -> (Value, Vec<Body>, OperationSummary) {
         let (good, failed) = (&operation.good, operation.failed.as_ref());
-        let path_names = names::parameters(path);
+        let path_names = template::names(path);
         let tag = wording::tag(path);
         self.tags.insert(tag.clone());
         let mut out = Map::new();
@@ -77,15 +77,14 @@ impl<'a> Writer<'a> {
         if responses::is_deprecated(good) {
             out.insert("deprecated".into(), json!(true));
         }
-        let parameters = parameters::list(
+        let mut parameters = template::parameters(path, &path_names, &operation.kinds);
+        parameters.extend(parameters::list(
             self.openapi,
-            path,
-            &path_names,
             good,
             failed,
             &self.vocabulary,
             &self.schemes.keys,
-        );
+        ));
         if !parameters.is_empty() {
             out.insert("parameters".into(), Value::Array(parameters));
         }

@@ -7,11 +7,9 @@ use super::OpenApi;
 use super::roles::{self, Type};
 use super::schema::Dialect;
 use super::security::Keys;
-use crate::class::Class;
 use crate::evidence::Evidence;
 use crate::keys;
 use crate::parameter::{Parameter, Reading, Separator};
-use crate::part::{Kinds, Part};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -47,23 +45,15 @@ struct Given<'a> {
     always: bool,
 }
 
-/// The parameters of an operation: path, query, header, cookie, each sorted by name.
+/// The parameters of an operation but those of its path: query, header, cookie, each sorted by name.
 pub(crate) fn list(
     openapi: OpenApi,
-    path: &[Part],
-    path_names: &[String],
     good: &Evidence,
     failed: Option<&Evidence>,
     vocabulary: &Vocabulary<'_>,
     keys: &Keys<'_>,
 ) -> Vec<Value> {
     let mut out = Vec::new();
-    let kinds = path.iter().flat_map(Part::parameters);
-    for (name, kinds) in path_names.iter().zip(kinds) {
-        out.push(
-            json!({"name": name, "in": "path", "required": true, "schema": path_schema(kinds)}),
-        );
-    }
     let none = BTreeMap::new();
     let writer = Writer { openapi };
     // Header names are case-insensitive and arrive in lower case; a query parameter and a header may share a name.
@@ -359,21 +349,4 @@ pub(crate) fn response_header(openapi: OpenApi, name: &str, p: &Parameter, alway
     }
     out.insert("schema".into(), schema);
     Value::Object(out)
-}
-
-fn path_schema(kinds: &Kinds) -> Value {
-    let only = if kinds.words || kinds.classes.len() != 1 {
-        None
-    } else {
-        kinds.classes.first()
-    };
-    match only {
-        Some(Class::Integer) => json!({"type": "integer", "format": "int64"}),
-        Some(Class::Number) => json!({"type": "number"}),
-        Some(Class::Uuid) => json!({"type": "string", "format": "uuid"}),
-        Some(Class::Date) => json!({"type": "string", "format": "date"}),
-        Some(Class::DateTime) => json!({"type": "string", "format": "date-time"}),
-        Some(Class::Email) => json!({"type": "string", "format": "email"}),
-        _ => json!({"type": "string"}),
-    }
 }

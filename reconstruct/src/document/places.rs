@@ -3,7 +3,7 @@
 //! In: the folded tree, and what operators and ageing leave out. Out: places in the order documents list them, and how much
 //! was left out. It looks at no evidence but times and calls, and writes nothing.
 
-use super::{DocumentOptions, names};
+use super::{DocumentOptions, template};
 use crate::fold::{Folded, Operation};
 use crate::part::Part;
 use crate::tree::Method;
@@ -33,8 +33,8 @@ impl<'a> Places<'a> {
     pub(super) fn of(folded: &'a Folded, options: &DocumentOptions) -> Places<'a> {
         let mut out = Places::default();
         folded.walk(&mut Vec::new(), &mut |path, methods, sure| {
-            let names = names::parameters(path);
-            let template = names::template(path, &names);
+            let names = template::names(path);
+            let template = template::template(path, &names);
             let mut kept = BTreeMap::new();
             for (method, operation) in methods {
                 if options.rules.ignores(method.as_str(), &template) {

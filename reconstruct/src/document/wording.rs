@@ -422,7 +422,7 @@ pub(crate) fn summary(method: Method, path: &[Part], parameters: &[String]) -> S
 
 #[cfg(test)]
 mod tests {
-    use super::super::names;
+    use super::super::template;
     use super::*;
     use crate::part::Kinds;
 
@@ -432,6 +432,8 @@ mod tests {
             .map(|s| {
                 if s == "{}" {
                     Part::Parameter(Kinds::default())
+                } else if s.contains('{') {
+                    Part::of_pattern(s)
                 } else {
                     Part::Constant(s.into())
                 }
@@ -442,7 +444,7 @@ mod tests {
     fn check(operation: &str, id: &str, summary_expected: &str) {
         let (method, at) = operation.split_once(' ').unwrap();
         let (method, path) = (Method::parse(method).unwrap(), path(at));
-        let names = names::parameters(&path);
+        let names = template::names(&path);
         assert_eq!(short_id(method, &path, &names), id, "{operation}");
         assert_eq!(
             summary(method, &path, &names),
@@ -459,6 +461,9 @@ mod tests {
         check("PUT /users/{}", "replaceUser", "Replace a user");
         check("PATCH /users/{}", "updateUser", "Update a user");
         check("DELETE /users/{}", "deleteUser", "Delete a user");
+        check("GET /users/{i}.json", "getUser", "Get a user");
+        check("GET /users.{w}", "listUsers", "List users");
+        check("POST /jobs/{u}:cancel", "cancelJob", "Cancel a job");
         check(
             "GET /api/v1/order-items/{}/lines",
             "listOrderItemLines",
@@ -495,7 +500,7 @@ mod tests {
         check("POST /feedback", "createFeedback", "Create feedback");
         check(
             "GET /repos/{}/{}/issues",
-            "listRepoIssuesByRepoId2",
+            "listRepoIssuesBySecondRepoId",
             "List the issues of a repo",
         );
         check("GET /v1/{}", "getById", "Get by ID");

@@ -1,0 +1,245 @@
+//! What a path segment can be: values with text around them, endings, points, empty segments, numbers that never vary.
+
+mod common;
+
+use common::Exchange;
+use silhouette_reconstruct::{DocumentOptions, HostName, Limits, Model};
+
+fn learnt(paths: impl IntoIterator<Item = (String, String)>) -> Model {
+    let mut model = Model::new(Limits::default());
+    for (path, body) in paths {
+        Exchange::new("GET", &path, 200)
+            .json(&body)
+            .observe(&mut model);
+    }
+    model
+}
+
+fn templates(model: &Model) -> Vec<String> {
+    let host = HostName::parse(b"api.example.com", "https").unwrap();
+    let document = model.document(&host, &DocumentOptions::default());
+    document
+        .operations()
+        .iter()
+        .map(|o| o.path.clone())
+        .collect()
+}
+
+/// Paths that are answered alike, one blank-separated list per kind of answer.
+fn check(kinds: &[&str], expected: &[&str]) {
+    let mut calls = Vec::new();
+    for (kind, paths) in kinds.iter().enumerate() {
+        for (at, path) in paths.split_whitespace().enumerate() {
+            let body =
+                format!(r#"{{"a{kind}":{at},"b{kind}":"x y","c{kind}":true,"d{kind}":null}}"#);
+            calls.extend(std::iter::repeat_n((path.to_owned(), body), 3));
+        }
+    }
+    let model = learnt(calls.clone());
+    assert_eq!(templates(&model), expected, "{kinds:?}");
+    // In any order, and in parts.
+    calls.reverse();
+    let (left, right) = calls.split_at(calls.len() / 3);
+    let mut merged = learnt(left.to_vec());
+    merged.merge(learnt(right.to_vec()));
+    assert_eq!(templates(&merged), expected, "{kinds:?} in parts");
+}
+
+#[test]
+fn a_suffix_that_never_varies_is_constant() {
+    check(
+        &[
+            "/models/42.json /models/7.json /models/1881.json",
+            "/models.json",
+            "/models/search.json",
+        ],
+        &[
+            "/models.json",
+            "/models/search.json",
+            "/models/{modelId}.json",
+        ],
+    );
+    check(
+        &[
+            "/jobs/11:cancel /jobs/12:cancel",
+            "/jobs/11:retry /jobs/14:retry",
+            "/jobs/11 /jobs/12",
+        ],
+        &[
+            "/jobs/{jobId}",
+            "/jobs/{jobId}:cancel",
+            "/jobs/{jobId}:retry",
+        ],
+    );
+    check(
+        &[
+            "/scans/5f2b9a64-7c1d-4e8b-9a55-0c8e6a1b2c3d.tar.gz /scans/6a2b9a64-7c1d-4e8b-9a55-0c8e6a1b2c3d.tar.gz",
+        ],
+        &["/scans/{scanId}.tar.gz"],
+    );
+}
+
+#[test]
+fn an_ending_that_varies_is_a_parameter() {
+    check(
+        &[
+            "/lists.json /lists.jsonp /lists.json",
+            "/names.xml /names.json",
+        ],
+        &["/lists.{format}", "/names.{format}"],
+    );
+    check(
+        &["/records/1.json /records/2.xml /records/3.json /records/4.xml"],
+        &["/records/{recordId}.{format}"],
+    );
+}
+
+#[test]
+fn names_with_points_in_them_are_constants() {
+    check(
+        &[
+            "/ws/album.get",
+            "/ws/album.tracks.get",
+            "/ws/artist.search",
+            "/ws/chart.list",
+        ],
+        &[
+            "/ws/album.get",
+            "/ws/album.tracks.get",
+            "/ws/artist.search",
+            "/ws/chart.list",
+        ],
+    );
+    check(
+        &["/shop/4/label", "/shop/4/label.json /shop/5/label.json"],
+        &["/shop/{shopId}/label", "/shop/{shopId}/label.json"],
+    );
+}
+
+#[test]
+fn a_sigil_stands_before_its_parameter() {
+    check(
+        &["/places/$17 /places/$18 /places/$19"],
+        &["/places/${placeId}"],
+    );
+}
+
+#[test]
+fn two_numbers_are_a_point_and_other_counts_a_list() {
+    check(
+        &["/near/48.85,2.35 /near/52.52,13.4 /near/1,2"],
+        &["/near/{nearId},{secondNearId}"],
+    );
+    check(&["/sum/1,2 /sum/3 /sum/4,5,6"], &["/sum/{sumId}"]);
+}
+
+#[test]
+fn an_empty_first_segment_stays_where_nobody_leaves_it_out() {
+    check(
+        &["//users/1 //users/2", "//orders"],
+        &["//orders", "//users/{userId}"],
+    );
+    check(
+        &["//users/1 /users/2", "/orders"],
+        &["/orders", "/users/{userId}"],
+    );
+    check(&["/a/users//1 /a/users/2/"], &["/a/users/{userId}"]);
+}
+
+#[test]
+fn versions_stay_constants() {
+    check(
+        &["/v1/users", "/v2/users", "/2.0/users"],
+        &["/2.0/users", "/v1/users", "/v2/users"],
+    );
+    check(
+        &["/2/users", "/2/tweets", "/2/lists"],
+        &["/2/lists", "/2/tweets", "/2/users"],
+    );
+    check(
+        &[
+            "/2024-10-01/users",
+            "/2024-10-01/tweets",
+            "/2024-10-01/lists",
+        ],
+        &[
+            "/2024-10-01/lists",
+            "/2024-10-01/tweets",
+            "/2024-10-01/users",
+        ],
+    );
+}
+
+#[test]
+fn numbers_with_a_point_are_no_versions_beside_others() {
+    check(&["/at/48.8566 /at/2.5 /at/-0.12"], &["/at/{atId}"]);
+}
+
+#[test]
+fn each_operation_knows_the_values_of_its_own_parameter() {
+    let mut model = Model::new(Limits::default());
+    let body = r#"{"name":"a b","age":7,"tags":[]}"#;
+    for word in [
+        "amber-birch",
+        "cedar-clover",
+        "fern-moss",
+        "ivory-jade",
+        "lark-mint",
+        "opal-reef",
+    ] {
+        Exchange::new("GET", &format!("/users/{word}"), 200)
+            .json(body)
+            .observe(&mut model);
+    }
+    for id in 10..30 {
+        Exchange::new("GET", &format!("/users/{id}"), 200)
+            .json(body)
+            .observe(&mut model);
+        Exchange::new("DELETE", &format!("/users/{id}"), 204).observe(&mut model);
+    }
+    let host = HostName::parse(b"api.example.com", "https").unwrap();
+    let document = model.document(&host, &DocumentOptions::default());
+    let kind = |method: &str| {
+        document.as_value()["paths"]["/users/{userId}"][method]["parameters"][0]["schema"]["type"]
+            .clone()
+    };
+    assert_eq!(
+        (kind("get"), kind("delete")),
+        ("string".into(), "integer".into())
+    );
+}
+
+#[test]
+fn a_billion_values_with_affixes_are_few_entries() {
+    let limits = Limits {
+        memory_bytes: 4 << 20,
+    };
+    let calls = |from: u64| {
+        let mut model = Model::new(limits.clone());
+        for n in from..from + 6000 {
+            for path in [
+                format!("/x/{n}.json"),
+                format!("/y/a{n}:b{n}"),
+                format!("/z/{n}.e{n:x}"),
+                format!("/w/w{n}.json"),
+                format!("/honest/{n}:cancel"),
+            ] {
+                Exchange::new("GET", &path, 200)
+                    .json("{}")
+                    .observe(&mut model);
+            }
+        }
+        model
+    };
+    let (mut one, two) = (calls(0), calls(6000));
+    assert!(one.memory_bytes() <= limits.memory_bytes);
+    let mut other = two.clone();
+    other.merge(one.clone());
+    one.merge(two);
+    assert!(one.memory_bytes() <= limits.memory_bytes);
+    assert_eq!(templates(&one), templates(&other));
+    let found = templates(&one);
+    for path in ["/honest/{honestId}:cancel", "/x/{xId}.json"] {
+        assert!(found.contains(&path.to_owned()), "{found:?}");
+    }
+}
