@@ -20,6 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ("wild", common::wild(30 + 40 * seed as usize, seed)),
             ("hostile", common::hostile(500, seed)),
             ("storefront", common::storefront::storefront(300, seed)),
+            ("forum", common::forum::forum(300, seed)),
         ] {
             let mut model = Model::new(Limits::default());
             exchanges.iter().for_each(|e| {

@@ -1,6 +1,7 @@
 //! Exchanges that own what observations borrow, and the bookshop they are made of.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
+pub mod forum;
 pub mod storefront;
 
 use serde_json::{Value, json};

@@ -1,0 +1,49 @@
+//! A forum: comments that answer comments, people in several places, codes of published lists, empty texts, long names.
+
+use super::{Draw, Exchange};
+use serde_json::{Value, json};
+
+fn comment(d: &mut Draw, depth: u32) -> Value {
+    let replies: Vec<Value> = (0..if depth > 3 { 0 } else { 1 + d.next() % 2 })
+        .map(|_| comment(d, depth + 1))
+        .collect();
+    json!({"id": d.next() % 100_000, "text": format!("{} words in a comment, and more", d.next()), "replies": replies})
+}
+
+fn person(d: &mut Draw) -> Value {
+    let pick = |d: &mut Draw, of: &[&str]| of[(d.next() % of.len() as u64) as usize].to_owned();
+    let mut person = json!({
+        "id": d.next() % 100_000,
+        "role": pick(d, &["reader", "author", "moderator"]),
+        "badge": pick(d, &["", "gold", "silver"]),
+        "country": pick(d, &["DE", "FR", "US"]),
+        "fullTimeNumberOfUnitsPerPeriod": d.next() % 40,
+        "keys": {},
+    });
+    for _ in 0..2 {
+        let key = format!("cus_{:x}Zq{:x}", d.next() >> 40, d.next() >> 40);
+        person["keys"][key] = json!(d.next() % 5);
+    }
+    person
+}
+
+/// `n` exchanges.
+pub fn forum(n: usize, seed: u64) -> Vec<Exchange> {
+    let mut d = Draw(seed);
+    (0..n)
+        .map(|i| {
+            let id = 1000 + d.next() % 500;
+            match i % 3 {
+                0 => Exchange::new("GET", &format!("/comments/{id}"), 200)
+                    .json(&comment(&mut d, 0).to_string()),
+                1 => Exchange::new("GET", &format!("/people/{id}"), 200)
+                    .json(&person(&mut d).to_string()),
+                _ => {
+                    let people: Vec<Value> = (0..3).map(|_| person(&mut d)).collect();
+                    Exchange::new("GET", "/people", 200)
+                        .json(&json!({"items": people, "next_page": d.next() % 9}).to_string())
+                }
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,127 @@
+//! What schemas say beyond types: recursion, kinds of objects, enumerations, codes, names and keys.
+
+mod common;
+#[path = "common/validate.rs"]
+mod validate;
+
+use common::{Exchange, forum::forum};
+use serde_json::{Value, json};
+use silhouette_reconstruct::{Document, DocumentOptions, HostName, Limits, Model, OpenApi};
+
+fn document(exchanges: &[Exchange], openapi: OpenApi) -> Document {
+    let mut model = Model::new(Limits::default());
+    for exchange in exchanges {
+        exchange.observe(&mut model);
+    }
+    model.document(
+        &HostName::parse(b"forum.example.com", "https").unwrap(),
+        &DocumentOptions {
+            openapi,
+            ..DocumentOptions::default()
+        },
+    )
+}
+
+fn check(at: &str, expected: &Value) {
+    let document = document(&forum(300, 1), OpenApi::V31);
+    assert_eq!(
+        document.as_value().pointer(at),
+        Some(expected),
+        "{at}\n{}",
+        document.to_yaml()
+    );
+}
+
+#[test]
+fn a_comment_with_replies_is_one_component_that_refers_to_itself() {
+    check(
+        "/components/schemas/Comment/properties/replies/items",
+        &json!({"$ref": "#/components/schemas/Comment"}),
+    );
+    check(
+        "/paths/~1comments~1{commentId}/get/responses/200/content/application~1json/schema",
+        &json!({"$ref": "#/components/schemas/Comment"}),
+    );
+}
+
+#[test]
+fn a_person_in_a_list_and_alone_is_one_component() {
+    let person = json!({"$ref": "#/components/schemas/Person"});
+    check(
+        "/paths/~1people/get/responses/200/content/application~1json/schema/properties/items/items",
+        &person,
+    );
+    check(
+        "/paths/~1people~1{personId}/get/responses/200/content/application~1json/schema",
+        &person,
+    );
+}
+
+#[test]
+fn enumerations_codes_names_and_keys() {
+    let at = |member: &str| format!("/components/schemas/Person/properties/{member}");
+    check(
+        &at("role"),
+        &json!({"type": "string", "enum": ["author", "moderator", "reader"]}),
+    );
+    check(
+        &at("badge"),
+        &json!({"type": "string", "enum": ["", "gold", "silver"]}),
+    );
+    check(
+        &at("country"),
+        &json!({"type": "string", "x-silhouette-hint": "country"}),
+    );
+    check(
+        &at("fullTimeNumberOfUnitsPerPeriod"),
+        &json!({"type": "integer"}),
+    );
+    check(
+        &at("keys"),
+        &json!({"type": "object", "additionalProperties": {"type": "integer"}}),
+    );
+}
+
+#[test]
+fn folded_and_merged_schemas_accept_what_was_seen() {
+    for seed in 0..4 {
+        let exchanges = forum(200, seed);
+        for openapi in [OpenApi::V30, OpenApi::V31] {
+            let document = document(&exchanges, openapi);
+            for exchange in &exchanges {
+                let template = match exchange.path.as_str() {
+                    "/people" => "/people",
+                    p if p.starts_with("/people") => "/people/{personId}",
+                    _ => "/comments/{commentId}",
+                };
+                let root = document.as_value();
+                let content = &root["paths"][template]["get"]["responses"]["200"]["content"];
+                let body = serde_json::from_slice(&exchange.response).unwrap();
+                let why = validate::refused(root, &content["application/json"]["schema"], &body);
+                assert_eq!(why, None, "{}", document.to_yaml());
+            }
+        }
+    }
+}
+
+#[test]
+fn order_and_partition_change_nothing() {
+    let exchanges = forum(240, 7);
+    let learnt = |some: &mut dyn Iterator<Item = &Exchange>| {
+        let mut model = Model::new(Limits::default());
+        some.for_each(|e| {
+            e.observe(&mut model);
+        });
+        model
+    };
+    let mut halves = learnt(&mut exchanges.iter().skip(120).rev());
+    halves.merge(learnt(&mut exchanges.iter().take(120)));
+    let host = HostName::parse(b"forum.example.com", "https").unwrap();
+    let whole = document(&exchanges, OpenApi::V31).to_json();
+    assert_eq!(
+        whole,
+        halves
+            .document(&host, &DocumentOptions::default())
+            .to_json()
+    );
+}
