@@ -272,6 +272,21 @@ impl Hosts {
         hosts
     }
 
+    /// Drops what was last called before that time from every model; how many operations went.
+    pub fn forget(&self, before_unix_millis: u64) -> u64 {
+        let mut gone = 0;
+        for host in self.list() {
+            let mut model = host.model.lock().unwrap_or_else(PoisonError::into_inner);
+            let dropped = model.forget(before_unix_millis);
+            if dropped > 0 {
+                host.measured(self, model.memory_bytes());
+                host.observed.fetch_add(1, Relaxed);
+            }
+            gone += dropped;
+        }
+        gone
+    }
+
     /// How many.
     pub fn len(&self) -> usize {
         self.map
@@ -382,6 +397,22 @@ mod tests {
         );
         assert!(hosts.get_or_create(&name("new"), 0, &mut gone).is_err());
         assert!(small.observe(&hosts, &observation).is_ok());
+    }
+
+    #[test]
+    fn what_was_last_called_long_ago_frees_its_memory() {
+        let hosts = Hosts::new(Bounds {
+            hosts: 1,
+            host_memory: 1 << 20,
+            model_memory: 1 << 30,
+        });
+        let host = hosts.get_or_create(&name("h"), 0, &mut Vec::new()).unwrap();
+        host.observe(&hosts, &observation(200, 1_000)).unwrap();
+        let options = DocumentOptions::default();
+        assert_eq!(host.summary(&options).operations, 1);
+        assert_eq!((hosts.forget(1_000), hosts.forget(1_001)), (0, 1));
+        assert_eq!(host.summary(&options).operations, 0);
+        assert_eq!(host.summary(&options).exchanges, 1);
     }
 
     #[test]

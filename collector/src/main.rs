@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{CommandFactory, Parser};
 use silhouette_collector::cli::{Cli, Command, Token};
 use silhouette_collector::config::{Config, LogFormat};
+use silhouette_collector::rules::RulesInForce;
 use silhouette_collector::serve::Server;
 use silhouette_collector::tokens::{Scope, Tokens};
 use silhouette_collector::{check, diff, learn, unix_millis};
@@ -41,6 +42,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::CheckConfig(serve) => {
             let config = serve.settings()?.build()?;
             log_filter(&config)?;
+            RulesInForce::new(config.rules.clone()).context("setting `rules`")?;
             println!("{config:#?}");
         }
         Command::Token(command) => token(command)?,

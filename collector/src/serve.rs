@@ -111,6 +111,8 @@ struct Upkeep {
     gate: Arc<Gate>,
     tls: Option<Arc<Tls>>,
     rules: Arc<RulesInForce>,
+    hosts: Arc<Hosts>,
+    drop_after: Option<Duration>,
     data_dir: PathBuf,
 }
 
@@ -197,6 +199,7 @@ impl Server {
             ending: ending.clone(),
         }));
         let scheme = if tls.is_some() { "https" } else { "http" };
+        let for_upkeep = hosts.clone();
         let pages = Arc::new(Admin {
             hosts,
             shims,
@@ -250,6 +253,8 @@ impl Server {
                 gate,
                 tls,
                 rules,
+                hosts: for_upkeep,
+                drop_after: config.drop_after,
                 data_dir: config.data_dir,
             },
             _lock: lock,
@@ -317,12 +322,33 @@ impl Server {
     }
 }
 
+/// Between two looks for what is no longer called. Documents leave it out at once; this frees the memory.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
+
 impl Upkeep {
+    async fn forget(&self) {
+        let Some(age) = self.drop_after else { return };
+        let before = crate::unix_millis().saturating_sub(age.as_millis() as u64);
+        let hosts = self.hosts.clone();
+        let gone = tokio::task::spawn_blocking(move || hosts.forget(before)).await;
+        if let Ok(operations @ 1..) = gone {
+            tracing::info!(
+                operations,
+                "operations that were not called for `drop_after` are forgotten"
+            );
+        }
+    }
+
     async fn run(self) {
         let mut tick = tokio::time::interval(Duration::from_millis(500));
         let mut token_error = None;
+        let mut forgot: Option<Instant> = None;
         loop {
             tick.tick().await;
+            if forgot.is_none_or(|at| at.elapsed() >= FORGET_EVERY) {
+                forgot = Some(Instant::now());
+                self.forget().await;
+            }
             let failed = self
                 .gate
                 .reload(&self.data_dir)
