@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{ConfigError, Settings};
 use crate::quantity::Span;
-use crate::{check, diff, learn};
+use crate::{check, diff, explain, learn};
 
 /// Takes telemetry from Silhouette's capture shims, keeps it durable, and reconstructs an OpenAPI document per host.
 #[derive(Debug, Parser)]
@@ -52,6 +52,8 @@ pub enum Command {
     Diff(diff::Args),
     /// Compare a description with traffic: shadow, zombie and orphan operations, and what contradicts
     Check(check::Args),
+    /// Tell why a path became the template it is in the document, with the evidence
+    Explain(explain::Args),
     /// Create, list and revoke the tokens shims authenticate with
     #[command(subcommand, after_help = TOKEN_HELP)]
     Token(Token),

@@ -131,34 +131,8 @@ impl Described {
 
     /// Asks a running collector for the document of a host.
     pub fn host(host: &str, collector: &Collector) -> Result<Described, DescribedError> {
-        let unreachable = |problem: String| DescribedError::Unreachable {
-            url: collector.collector.clone(),
-            problem,
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| unreachable(error.to_string()))?;
-        runtime.block_on(async {
-            let path = format!("/v1/hosts/{}/openapi.json", encoded(host));
-            let (status, body) = collector.get(&path).await?;
-            match status {
-                200 => Self::text(&body, host.to_owned(), false),
-                404 => {
-                    let (_, hosts) = collector.get("/v1/hosts").await?;
-                    Err(DescribedError::Host {
-                        url: collector.collector.clone(),
-                        host: host.to_owned(),
-                        there_are: there_are(&hosts),
-                    })
-                }
-                status => Err(DescribedError::Refused {
-                    url: collector.collector.clone(),
-                    status,
-                    why: reason(&body, status),
-                }),
-            }
-        })
+        let text = collector.ask(host, "openapi.json")?;
+        Self::text(&text, host.to_owned(), false)
     }
 }
 
@@ -187,6 +161,38 @@ pub struct Collector {
 }
 
 impl Collector {
+    /// What the collector answers about a host: `openapi.json`, `explain?path=…`.
+    pub fn ask(&self, host: &str, what: &str) -> Result<String, DescribedError> {
+        let unreachable = |problem: String| DescribedError::Unreachable {
+            url: self.collector.clone(),
+            problem,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| unreachable(error.to_string()))?;
+        runtime.block_on(async {
+            let path = format!("/v1/hosts/{}/{what}", encoded(host));
+            let (status, body) = self.get(&path).await?;
+            match status {
+                200 => Ok(body),
+                404 => {
+                    let (_, hosts) = self.get("/v1/hosts").await?;
+                    Err(DescribedError::Host {
+                        url: self.collector.clone(),
+                        host: host.to_owned(),
+                        there_are: there_are(&hosts),
+                    })
+                }
+                status => Err(DescribedError::Refused {
+                    url: self.collector.clone(),
+                    status,
+                    why: reason(&body, status),
+                }),
+            }
+        })
+    }
+
     /// The status and body of a GET.
     async fn get(&self, path: &str) -> Result<(u16, String), DescribedError> {
         let unreachable = |problem: String| DescribedError::Unreachable {
@@ -305,8 +311,8 @@ fn reason(body: &str, status: u16) -> String {
     why
 }
 
-/// A host as a segment of a path.
-fn encoded(host: &str) -> String {
+/// A host as a segment of a path, a path as a value of a query.
+pub(crate) fn encoded(host: &str) -> String {
     let mut out = String::new();
     for byte in host.bytes() {
         match byte {

@@ -4,9 +4,165 @@
 //! taken for and the evidence, as text or JSON. It changes nothing; what would change it is said at the end.
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 use silhouette_reconstruct::{Explanation, Reason};
+
+use crate::described::{Collector, DescribedError, encoded};
+use crate::findings;
+use crate::learn::{LearnError, recorded, to_stdout};
+
+/// Flags of `explain`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    /// The method of a call
+    #[arg(value_name = "METHOD")]
+    pub method: String,
+    /// The path of a call as a client sends it, such as /users/42/orders; a query is ignored
+    #[arg(value_name = "PATH")]
+    pub path: String,
+    /// Where it was learnt: a HAR recording (plain or gzip, `-` for stdin), a directory of them, or a host that a running
+    /// collector has learnt
+    #[arg(long, value_name = "HAR|HOST", required = true)]
+    pub against: PathBuf,
+    /// Which host of a recording with several
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<String>,
+    /// Rules for the recording (TOML); a running collector uses its own
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+    /// How it is written
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+    /// Where the collector is.
+    #[command(flatten)]
+    pub collector: Collector,
+}
+
+/// How an explanation is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+const HELP: &str = "\
+Each piece of evidence is a figure in log-odds: +0.7 makes a parameter twice as likely, -0.7 half
+as likely. What adds up to more than 0 is a parameter. A rule changes the outcome; see docs/rules.md.
+
+Exit code: 0 when the path is an operation, 1 when it is none, 2 when it could not be found out.
+
+Examples:
+  silhouette-collector explain GET /users/42/orders --against traffic.har
+  silhouette-collector explain POST /login --against api.example.com
+  silhouette-collector explain GET /a/b --against api.example.com --collector http://10.0.0.7:4321";
+
+/// Why nothing could be explained.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExplainError {
+    /// The path is none.
+    #[error("`{0}` is no path; want one that begins with a slash, such as /users/42")]
+    Path(String),
+    /// The method is none.
+    #[error("`{0}` is no method; want one such as GET")]
+    Method(String),
+    /// The collector.
+    #[error(transparent)]
+    Collector(#[from] DescribedError),
+    /// The recording.
+    #[error("{0}")]
+    Learn(#[from] LearnError),
+    /// The collector's answer is none.
+    #[error("the collector's answer cannot be read, is it of another version? {0}")]
+    Answer(#[from] serde_json::Error),
+    /// Which host?
+    #[error("{against} has {count} hosts with operations; choose one with --host:\n{hosts}")]
+    Host {
+        /// The recording.
+        against: String,
+        /// How many.
+        count: usize,
+        /// One line each.
+        hosts: String,
+    },
+    /// No such file, and nothing like a host.
+    #[error(
+        "--against {0}: there is no such file; give a recording, or the host name that a running collector knows"
+    )]
+    Missing(String),
+}
+
+/// Explains, and gives the exit code.
+pub fn run(args: &Args) -> ExitCode {
+    let told = match explained(args) {
+        Ok(told) => told,
+        Err(error) => return findings::failed(&error),
+    };
+    let text = match args.format {
+        Format::Text => told.text(),
+        Format::Json => serde_json::to_string_pretty(&told).unwrap_or_default() + "\n",
+    };
+    if let Err(error) = to_stdout(&text) {
+        return findings::failed(&format!("cannot write the answer: {error}"));
+    }
+    ExitCode::from(u8::from(told.calls.is_none()))
+}
+
+fn explained(args: &Args) -> Result<Explained, ExplainError> {
+    let method = args.method.to_ascii_uppercase();
+    if method.is_empty() || !method.bytes().all(|b| b.is_ascii_uppercase()) {
+        return Err(ExplainError::Method(args.method.clone()));
+    }
+    let path = args.path.split(['?', '#']).next().unwrap_or_default();
+    if !path.starts_with('/') {
+        return Err(ExplainError::Path(args.path.clone()));
+    }
+    let against = args.against.display().to_string();
+    if args.against == Path::new("-") || args.against.exists() {
+        return recording(args, &method, path, &against);
+    }
+    if against.contains('/') || against.ends_with(".har") || against.ends_with(".har.gz") {
+        return Err(ExplainError::Missing(against));
+    }
+    let what = format!("explain?method={method}&path={}", encoded(path));
+    let answer = args.collector.ask(&against, &what)?;
+    Ok(serde_json::from_str(&answer)?)
+}
+
+fn recording(
+    args: &Args,
+    method: &str,
+    path: &str,
+    against: &str,
+) -> Result<Explained, ExplainError> {
+    let wanted: Vec<String> = args.host.iter().cloned().collect();
+    let files = std::slice::from_ref(&args.against);
+    let recorded = recorded(files, &wanted, true, args.rules.as_ref())?;
+    for warning in &recorded.warnings {
+        eprintln!("silhouette-collector: {warning}");
+    }
+    let [(host, _)] = recorded.hosts.as_slice() else {
+        let lines = recorded.hosts.iter().map(|(host, document)| {
+            format!("  {host} (operations: {})\n", document.operations().len())
+        });
+        return Err(ExplainError::Host {
+            against: against.to_owned(),
+            count: recorded.hosts.len(),
+            hosts: lines.collect(),
+        });
+    };
+    let told = match recorded.models.get(host) {
+        Some((model, options)) => model.explain(method, path, options),
+        None => return Err(ExplainError::Missing(against.to_owned())),
+    };
+    Ok(Explained::new(host.as_str(), method, path, told))
+}
 
 /// An explanation as JSON: what `/v1/hosts/{host}/explain` answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -158,7 +314,9 @@ impl Explained {
                 "constant".to_owned()
             };
             let _ = writeln!(out, "\n/{}   {what}: {}", segment.segment, segment.because);
-            for piece in segment.evidence.iter().filter(|piece| piece.odds != 0.0) {
+            // What rounds to nothing says nothing.
+            let telling = |piece: &&Evidence| piece.odds.abs() >= 0.05;
+            for piece in segment.evidence.iter().filter(telling) {
                 let _ = writeln!(
                     out,
                     "    {:>+6.2}  {} ({})",

@@ -10,6 +10,7 @@ mod report;
 mod source;
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use silhouette_reconstruct::{Document, DocumentOptions, HostName, OpenApi};
+use silhouette_reconstruct::{Document, DocumentOptions, HostName, Model, OpenApi};
 use wildmatch::WildMatch;
 
 use crate::har::HarError;
@@ -264,6 +265,8 @@ fn learn(args: &Args) -> Result<(), LearnError> {
 pub struct Recorded {
     /// The hosts with at least one operation and their documents, the one with the most exchanges in operations first.
     pub hosts: Vec<(HostName, Document)>,
+    /// Their models, with the options their documents were emitted with.
+    pub models: BTreeMap<HostName, (Model, DocumentOptions)>,
     /// What went wrong and did not stop the learning, ready to print.
     pub warnings: Vec<String>,
 }
@@ -306,12 +309,17 @@ pub fn recorded(
             &fold, &learnt, &args,
         )));
     }
-    let hosts = learnt
+    let hosts: Vec<_> = learnt
         .into_iter()
         .filter(|host| host.document.is_sufficient())
         .map(|host| (host.host.clone(), host.document))
         .collect();
+    let models = fold.hosts.into_iter().map(|(host, counts)| {
+        let options = options_of(&host, &options, &rules);
+        (host, (counts.model, options))
+    });
     Ok(Recorded {
+        models: models.collect(),
         hosts,
         warnings: fold.warnings,
     })
@@ -331,10 +339,7 @@ fn documents<'a>(fold: &'a Fold, options: &DocumentOptions, rules: &RuleFile) ->
         if rules.leaves_out(host) {
             continue;
         }
-        let options = DocumentOptions {
-            rules: Arc::new(rules.of(host)),
-            ..options.clone()
-        };
+        let options = options_of(host, options, rules);
         learnt.push(Learnt {
             host,
             counts,
@@ -350,6 +355,13 @@ fn documents<'a>(fold: &'a Fold, options: &DocumentOptions, rules: &RuleFile) ->
         )
     });
     learnt
+}
+
+fn options_of(host: &HostName, options: &DocumentOptions, rules: &RuleFile) -> DocumentOptions {
+    DocumentOptions {
+        rules: Arc::new(rules.of(host)),
+        ..options.clone()
+    }
 }
 
 /// A bar by bytes where somebody watches.
@@ -430,7 +442,7 @@ impl fmt::Display for HostFilter {
 }
 
 /// Writes to stdout; a reader that has seen enough (`| head`) is no failure.
-fn to_stdout(text: &str) -> io::Result<()> {
+pub(crate) fn to_stdout(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout
         .write_all(text.as_bytes())

@@ -11,7 +11,7 @@ use silhouette_collector::config::{Config, LogFormat};
 use silhouette_collector::rules::RulesInForce;
 use silhouette_collector::serve::Server;
 use silhouette_collector::tokens::{Scope, Tokens};
-use silhouette_collector::{check, diff, learn, unix_millis};
+use silhouette_collector::{check, diff, explain, learn, unix_millis};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -30,6 +30,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Learn(args) => return Ok(learn::run(&args)),
         Command::Diff(args) => return Ok(diff::run(&args)),
         Command::Check(args) => return Ok(check::run(&args)),
+        Command::Explain(args) => return Ok(explain::run(&args)),
         Command::Serve(serve) => {
             let config = serve.settings()?.build()?;
             log_to_stderr(&config)?;

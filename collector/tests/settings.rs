@@ -113,7 +113,10 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
     let rules = dir.path().join("rules.toml");
     std::fs::write(&rules, "[[path]]\ntemplate = \"users\"\n").unwrap();
     let (fine, text) = check_config(&["--rules", rules.to_str().unwrap()], &[]);
-    assert!(!fine && text.contains("line 2") && text.contains("`users`"), "{text}");
+    assert!(
+        !fine && text.contains("line 2") && text.contains("`users`"),
+        "{text}"
+    );
     let (fine, text) = check_config(&["--stale-after", "9d", "--drop-after", "8d"], &[]);
     assert!(!fine && text.contains("at least stale_after"), "{text}");
     let (fine, text) = check_config(&["--stale-after", "9d", "--drop-after", "0s"], &[]);

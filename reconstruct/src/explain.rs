@@ -8,6 +8,7 @@ use crate::class::Class;
 use crate::document::written;
 use crate::fold::Folded;
 use crate::part::Part;
+use crate::pattern::is_pattern;
 use crate::tree::{Method, Segment, segments};
 use crate::verdict::{Ground, Verdict};
 
@@ -187,7 +188,12 @@ fn reason_of(here: &Folded, word: &str) -> Reason {
     let verdict = here
         .verdicts
         .iter()
-        .find(|v| v.words.iter().any(|w| w == word));
+        .find(|v| v.words.iter().any(|w| w == word))
+        .or_else(|| {
+            // Words that differ in their endings alone were judged as one.
+            let judged = |w: &String| is_pattern(w) && Part::of_pattern(w).fits(word);
+            here.verdicts.iter().find(|v| v.words.iter().any(judged))
+        });
     let Some(Verdict {
         words,
         ground,
@@ -195,7 +201,7 @@ fn reason_of(here: &Folded, word: &str) -> Reason {
         ..
     }) = verdict
     else {
-        return if crate::pattern::is_pattern(word) {
+        return if is_pattern(word) {
             Reason::Looks("a value with text around it")
         } else {
             Reason::ThinnedOut
