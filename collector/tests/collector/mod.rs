@@ -54,6 +54,11 @@ impl Collector {
             .args(["serve", "--data-dir"])
             .arg(dir.join("data"))
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            // The exchanges of these tests have fixed times, and the clock goes on.
+            .envs([
+                ("SILHOUETTE_STALE_AFTER", "0s"),
+                ("SILHOUETTE_DROP_AFTER", "0s"),
+            ])
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
