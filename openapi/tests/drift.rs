@@ -140,7 +140,7 @@ fn head_and_options_belong_to_what_is_described() {
 fn parameters_are_compared() {
     check(
         "paths: {/a: {get: {parameters: [{name: n, in: query, required: true, schema: {type: integer}}, {name: old, in: query, deprecated: true, schema: {}}, {name: gone, in: query, required: true}, {name: filter, in: query, style: deepObject, schema: {type: object}}, {name: flag, in: query, schema: {type: string}}], responses: {}}}}",
-        "paths: {/a: {get: {parameters: [{name: n, in: query, schema: {type: string}}, {name: old, in: query, schema: {type: string}}, {name: 'filter[a]', in: query, schema: {type: string}}, {name: flag, in: query, schema: {type: boolean}}, {name: more, in: query, schema: {type: string}}, {name: x-tenant, in: header, schema: {type: string}}], responses: {}}}}",
+        "paths: {/a: {get: {parameters: [{name: n, in: query, schema: {type: string}}, {name: old, in: query, schema: {type: string}}, {name: 'filter[a]', in: query, schema: {type: string}}, {name: flag, in: query, schema: {type: boolean}}, {name: more, in: query, schema: {type: string}}, {name: x-tenant, in: header, schema: {type: string}}, {name: theme, in: cookie, schema: {type: string}}], responses: {}}}}",
         &[
             "contradictory-type [GET /a] query parameter `n` is string, and integer is described",
             "missing-parameter [GET /a] query parameter `gone` is required by the description, and calls without it succeeded",
