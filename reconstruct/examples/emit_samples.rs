@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ("hostile", common::hostile(500, seed)),
             ("storefront", common::storefront::storefront(300, seed)),
             ("forum", common::forum::forum(300, seed)),
+            ("procedures", common::procedures::procedures(300, seed)),
         ] {
             let mut model = Model::new(Limits::default());
             exchanges.iter().for_each(|e| {

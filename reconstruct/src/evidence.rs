@@ -9,6 +9,7 @@ use crate::headers;
 use crate::latency::Latency;
 use crate::observation::Observation;
 use crate::parameter::Parameter;
+use crate::procedures;
 use crate::shape::{OPAQUE, Scale};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,8 @@ pub(crate) struct Evidence {
     pub credentials: Thinned<Count>,
     /// Grants of an OAuth 2 token endpoint, see [`headers::grants`].
     pub grants: Thinned<Count>,
+    /// What calls named behind this one path, see [`procedures::called`].
+    pub procedures: Thinned<Count>,
     pub request: Bodies,
     /// By status code.
     pub responses: Thinned<Response>,
@@ -110,6 +113,9 @@ impl Evidence {
             .count(&headers::credentials(o).join("\n"), names(scale, 16));
         for grant in headers::grants(o) {
             self.grants.count(&grant, names(scale, 32));
+        }
+        for procedure in procedures::called(o) {
+            self.procedures.count(&procedure, queries(scale));
         }
         self.request.learn(&o.request, scale, identities);
         let mut digits = [0u8; 3];
@@ -202,6 +208,7 @@ impl Evidence {
         self.cookies.merge(other.cookies);
         self.credentials.merge(other.credentials);
         self.grants.merge(other.grants);
+        self.procedures.merge(other.procedures);
         self.request.merge(other.request);
         self.responses.merge(other.responses);
         self.fit(scale);
@@ -234,6 +241,7 @@ impl Evidence {
             self.cookies.fit(names(scale, 16));
             self.credentials.fit(names(scale, 16));
             self.grants.fit(names(scale, 32));
+            self.procedures.fit(queries(scale));
             self.request.fit(scale);
             self.responses.adjust(responses(scale), |r| {
                 r.headers.fit(names(scale, 16));
@@ -251,6 +259,7 @@ impl Evidence {
             self.cookies.charge(),
             self.credentials.charge(),
             self.grants.charge(),
+            self.procedures.charge(),
             self.latency.charge(),
             self.request.charge(),
             self.responses.charge(),
@@ -277,6 +286,7 @@ impl Evidence {
             + self.cookies.heap()
             + self.credentials.heap()
             + self.grants.heap()
+            + self.procedures.heap()
             + self.request.heap()
             + self.responses.heap()
     }

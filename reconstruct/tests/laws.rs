@@ -164,17 +164,20 @@ fn law_3_hostile_traffic_stays_under_the_ceiling_in_any_order() {
 fn private(n: usize, seed: u64) -> Vec<Exchange> {
     let mut d = Draw(seed);
     (0..n)
-        .map(|_| {
+        .map(|i| {
             let mut secret = |kind: u64| match kind {
                 0 => format!("zq{:x}", d.next()),
                 1 => format!("zq {}", d.next()),
                 2 => format!("zq{}@example.com", d.next()),
                 _ => format!("{}zq", d.next()),
             };
-            let body = json!({"id": secret(0), "note": secret(1), "mail": secret(2), "list": [secret(3)], "byId": {format!("{}@zq.example.com", secret(0)): 1}}).to_string();
+            let body = json!({"id": secret(0), "note": secret(1), "mail": secret(2), "list": [secret(3)], "byId": {format!("{}@zq.example.com", secret(0)): 1},
+                "jsonrpc": if i % 2 == 0 { "2.0" } else { "1.0" }, "method": secret(0), "operationName": secret(0),
+                "query": format!("query {} {{ a(b: \"{}\") }}", secret(0), secret(1))}).to_string();
             Exchange::new("POST", &format!("/accounts/{}%20zq/x", secret(0)), 200)
                 .query(&format!("q={}&t={}", secret(0), secret(3)))
                 .header("x-tenant", &secret(0))
+                .header("soapaction", &format!("urn:{}", secret(0)))
                 .header("authorization", &format!("Bearer {}", secret(0)))
                 .sends("application/json", &body)
                 .json(&body)

@@ -1,11 +1,13 @@
 //! What the traffic of an operation was like: the extension `x-silhouette`.
 //!
-//! In: evidence. Out: counts, times, quantiles and how sure the description is. Never a value of the traffic but names of shims.
+//! In: evidence. Out: counts, times, quantiles and how sure the description is. Never a value of the traffic but
+//! names of shims and of procedures.
 
 use super::OpenApi;
 use crate::body::Bodies;
 use crate::evidence::Evidence;
 use crate::latency::Latency;
+use crate::procedures::{self, Protocol};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -53,6 +55,7 @@ pub(crate) fn extension(
     if good.slashes == good.calls {
         out.insert("trailingSlash".into(), json!(true));
     }
+    procedures(good, &mut out);
     if openapi == OpenApi::V30 {
         let certified: u64 = good
             .credentials
@@ -69,6 +72,34 @@ pub(crate) fn extension(
         }
     }
     Value::Object(out)
+}
+
+/// What calls named behind this one path: GraphQL operations by their kind, JSON-RPC methods, SOAP actions.
+fn procedures(good: &Evidence, out: &mut Map<String, Value>) {
+    let mut graphql = Map::new();
+    for protocol in Protocol::ALL {
+        let all = || {
+            good.procedures
+                .iter()
+                .filter_map(|(key, _)| procedures::read(key))
+                .filter(move |(p, _)| *p == protocol)
+        };
+        if all().next().is_none() {
+            continue;
+        }
+        let names: Vec<&str> = all().map(|(_, n)| n).filter(|n| !n.is_empty()).collect();
+        match protocol {
+            Protocol::JsonRpc => out.insert("jsonRpc".into(), json!(names)),
+            Protocol::Soap => out.insert("soapActions".into(), json!(names)),
+            Protocol::Query => graphql.insert("queries".into(), json!(names)),
+            Protocol::Mutation => graphql.insert("mutations".into(), json!(names)),
+            Protocol::Subscription => graphql.insert("subscriptions".into(), json!(names)),
+            Protocol::Persisted => graphql.insert("persisted".into(), json!(names)),
+        };
+    }
+    if !graphql.is_empty() {
+        out.insert("graphql".into(), Value::Object(graphql));
+    }
 }
 
 /// How sure the description is, 0 to 1: the chance that the next call fits it, after as many successful calls as there were

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
 pub mod forum;
+pub mod procedures;
 pub mod storefront;
 
 use serde_json::{Value, json};
