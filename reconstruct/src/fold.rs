@@ -7,7 +7,7 @@
 use crate::affixes::Affixes;
 use crate::bounded::Seen;
 use crate::class::{self, Class};
-use crate::endings::{self, Words, cut};
+use crate::endings::{self, FORMAT, Words, cut};
 use crate::evidence::Evidence;
 use crate::likeness::{self, Profile};
 use crate::part::{Kinds, Part};
@@ -223,12 +223,14 @@ fn groups<'a>(
     let mut sure = nodes(&values.places);
     let mut sure_classes = values.kinds.classes.clone();
     let mut candidates = Words::new();
+    // Instances of parts with text and parameters, and values that are whole segments as far as is known.
+    let mut instances: Vec<(String, Option<Part>, Vec<Place<'_>>)> = Vec::new();
     for (word, places) in words {
         if is_pattern(&word) && word.starts_with(|c: char| !c.is_ascii_alphabetic()) {
             let part = Part::of_pattern(&word);
             sure_classes.extend(part.parameters().flat_map(|k| &k.classes));
             sure.extend(nodes(&places));
-            groups.add(part, places);
+            instances.push((word, Some(part), places));
         } else {
             candidates.insert(word, places);
         }
@@ -268,22 +270,56 @@ fn groups<'a>(
         .flat_map(|v| v.words.iter().map(String::as_str))
         .collect();
     let affixes = Affixes::of(&chosen, values.places.is_empty());
-    // First what has text around it, so that the values that fit there are known.
-    let mut whole: Vec<(String, Vec<Place<'_>>)> = Vec::new();
     for (word, places) in candidates {
-        if !chosen.contains(word.as_str()) {
-            groups.add(constant(&word), places);
-        } else if let Some(part) = affixes.part(&word) {
-            groups.add(part, places);
+        if chosen.contains(word.as_str()) {
+            let part = affixes.part(&word);
+            instances.push((word, part, places));
         } else {
-            whole.push((word, places));
+            match constant(&word) {
+                part @ Part::Constant(_) => groups.add(part, places),
+                part => instances.push((word, Some(part), places)),
+            }
         }
     }
-    for (word, places) in whole {
-        // The more concrete template takes it, as in every router.
-        match groups.mixed(&word) {
-            Some(part) => groups.add(part, places),
-            None => values.add_words(places),
+    // Where the format varies, one that did not is one more format.
+    if instances
+        .iter()
+        .any(|(word, part, _)| has_format(word, part.as_ref()))
+    {
+        for (word, part, _) in &mut instances {
+            let form = part.as_ref().filter(|p| p.starts_with_parameter());
+            if form.is_some() && cut(word).is_some_and(|c| c.is_format()) {
+                *part = Some(any_format());
+            }
+        }
+    }
+    // A joint that stands inside other values here, too, does not part two parameters.
+    for (_, part, _) in &mut instances {
+        let inside = |p: &Part| values.kinds.classes.iter().any(|c| p.is_inside(*c));
+        if part.as_ref().is_some_and(inside) {
+            *part = None;
+        }
+    }
+    // The most concrete template takes each, as in every router.
+    let mixed: BTreeMap<String, Part> = instances
+        .iter()
+        .filter_map(|(_, part, _)| part.as_ref())
+        .map(|part| (part.shape(), part.of_words()))
+        .collect();
+    for (word, part, places) in instances {
+        let best = mixed
+            .values()
+            .filter(|m| m.fits(&word))
+            .min_by_key(|m| m.concreteness());
+        match (part, best) {
+            (Some(part), Some(best)) if part.shape() == best.shape() => groups.add(part, places),
+            (_, Some(best)) => groups.add(best.taking(&word), places),
+            (Some(part), None) => groups.add(part, places),
+            (None, None) => {
+                let mut kinds = Kinds::default();
+                kinds.take(&word);
+                values.extend(kinds, places);
+            }
         }
     }
     if !values.places.is_empty() {
@@ -292,6 +328,16 @@ fn groups<'a>(
     }
     verdicts.extend(ruled);
     (groups.sorted(), verdicts)
+}
+
+/// A value and its format, both of any kind.
+fn any_format() -> Part {
+    Part::of_pattern(&format!("{FORMAT}.{FORMAT}"))
+}
+
+/// Whether endings of several formats were put together in a word that is an instance of a value with a format.
+fn has_format(word: &str, part: Option<&Part>) -> bool {
+    word.ends_with(FORMAT) && part.is_some_and(|p| p.shape() == any_format().shape())
 }
 
 /// Values that are whole segments.
@@ -304,10 +350,6 @@ struct Values<'a> {
 impl<'a> Values<'a> {
     fn add(&mut self, class: Class, places: impl IntoIterator<Item = Place<'a>>) {
         self.extend(Kinds::of(class), places);
-    }
-
-    fn add_words(&mut self, places: Vec<Place<'a>>) {
-        self.extend(Kinds::of_words(), places);
     }
 
     fn extend(&mut self, kinds: Kinds, places: impl IntoIterator<Item = Place<'a>>) {
@@ -401,16 +443,6 @@ impl<'a> Groups<'a> {
                 free.insert((part, places));
             }
         }
-    }
-
-    /// The most concrete part with text and parameters that a word is an instance of, as a part of words.
-    fn mixed(&self, word: &str) -> Option<Part> {
-        self.0
-            .values()
-            .map(|(part, _)| part)
-            .filter(|part| matches!(part, Part::Mixed(_)) && part.fits(word))
-            .min_by_key(|part| part.concreteness())
-            .map(Part::of_words)
     }
 
     fn sorted(self) -> Vec<(Part, Vec<Place<'a>>)> {

@@ -16,7 +16,6 @@ use crate::{lexicon, looks};
 
 /// One piece of evidence about the words of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[allow(dead_code, reason = "read by explanations")]
 pub(crate) struct Piece {
     /// What was looked at, as a phrase: "share of nouns in the plural".
     pub name: &'static str,

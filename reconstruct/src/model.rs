@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Bounds of one host's model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// The ceiling for [`Model::memory_bytes`]. Default 16 MiB; less than 2 MiB counts as 2 MiB.
+    /// The ceiling for [`Model::memory_bytes`]. Default 16 MiB; less than 2.5 MiB counts as 2.5 MiB.
     pub memory_bytes: usize,
 }
 
@@ -32,7 +32,7 @@ impl Default for Limits {
 }
 
 /// The least ceiling that leaves room for a tree of the deepest paths.
-const LEAST_MEMORY: usize = 2 << 20;
+const LEAST_MEMORY: usize = 5 << 19;
 
 /// What became of an observation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

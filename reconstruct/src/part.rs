@@ -235,24 +235,46 @@ impl Part {
         part
     }
 
-    /// Sorts the more concrete part first, as a router looks for them: constants, then those with the most text.
-    pub(crate) fn concreteness(&self) -> (Reverse<bool>, Reverse<usize>, String) {
+    /// Sorts the more concrete part first, as a router looks for them: constants, then those that begin with the most text,
+    /// then those with the most text.
+    pub(crate) fn concreteness(&self) -> (Reverse<bool>, Reverse<[usize; 2]>, String) {
+        let text = |p: &Fragment| match p {
+            Fragment::Text(text) => text.len(),
+            Fragment::Parameter(_) => 0,
+        };
         let text = match self {
-            Part::Constant(_) => 0,
-            Part::Parameter(_) => 0,
-            Part::Mixed(pieces) => pieces
-                .iter()
-                .map(|p| match p {
-                    Fragment::Text(text) => text.len(),
-                    Fragment::Parameter(_) => 0,
-                })
-                .sum(),
+            Part::Constant(_) | Part::Parameter(_) => [0, 0],
+            Part::Mixed(pieces) => [
+                pieces.first().map_or(0, text),
+                pieces.iter().map(text).sum(),
+            ],
         };
         (
             Reverse(self.constant().is_some()),
             Reverse(text),
             self.shape(),
         )
+    }
+
+    /// Whether a value stands at its beginning.
+    pub(crate) fn starts_with_parameter(&self) -> bool {
+        match self {
+            Part::Constant(_) => false,
+            Part::Parameter(_) => true,
+            Part::Mixed(pieces) => matches!(pieces.first(), Some(Fragment::Parameter(_))),
+        }
+    }
+
+    /// Whether all its text are signs that stand inside single values of a class, too: `{}.{}` beside `1.2.3`.
+    pub(crate) fn is_inside(&self, class: Class) -> bool {
+        let signs = joints(class);
+        match self {
+            Part::Mixed(pieces) => pieces.iter().all(|p| match p {
+                Fragment::Text(text) => text.chars().all(|c| signs.contains(c)),
+                Fragment::Parameter(_) => true,
+            }),
+            Part::Constant(_) | Part::Parameter(_) => false,
+        }
     }
 
     /// Whether a word or a pattern of the tree is an instance of it, as far as its text tells.
@@ -262,6 +284,21 @@ impl Part {
             Part::Parameter(kinds) => kinds.takes_words(),
             Part::Mixed(pieces) => fits(pieces, word),
         }
+    }
+}
+
+/// The signs that values of a class may hold.
+fn joints(class: Class) -> &'static str {
+    match class {
+        Class::Semver => ".-+",
+        Class::Number => ".-",
+        Class::Email => ".@-_+",
+        Class::Address => ".:",
+        Class::DateTime => ":.-+",
+        Class::Date | Class::Uuid => "-",
+        Class::Token => ".-_~:",
+        Class::List | Class::Text => ",.:;-_@~$",
+        Class::Integer | Class::Digits | Class::Hex | Class::Any => "",
     }
 }
 
@@ -316,6 +353,15 @@ mod tests {
         ] {
             assert_eq!(Part::of_pattern(pattern).meanings(), expected, "{pattern}");
         }
+    }
+
+    #[test]
+    fn a_joint_may_stand_inside_a_value() {
+        let two = Part::of_pattern("{i}.{w}");
+        assert!(two.is_inside(Class::Semver) && two.is_inside(Class::Email));
+        assert!(!two.is_inside(Class::Integer));
+        assert!(!Part::of_pattern("{i}.json").is_inside(Class::Semver));
+        assert!(Part::of_pattern("{u}:{i}").is_inside(Class::DateTime));
     }
 
     #[test]

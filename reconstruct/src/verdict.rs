@@ -88,7 +88,6 @@ pub(crate) enum Ground {
 
 /// Words below one node that were decided together.
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "read by explanations")]
 pub(crate) struct Verdict {
     /// In the order of their calls.
     pub words: Vec<String>,

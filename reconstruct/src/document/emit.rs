@@ -1,6 +1,6 @@
 //! Writing the document.
 //!
-//! In: folded templates and the host's counts. Out: a [`Document`] with keys in a stable order: paths sorted, methods in
+//! In: folded templates and the host's counts. Out: a [`Document`] with keys in a stable order: the more concrete path first, methods in
 //! OpenAPI's order, statuses ascending, everything else by name.
 
 use super::observed::timestamp;
@@ -49,8 +49,8 @@ pub(crate) fn emit(
             .map(move |m| (template.as_str(), *m, &place.path[..], place.names.clone()))
     }));
     let evidence = places
-        .values()
-        .flat_map(|place| place.methods.values())
+        .iter()
+        .flat_map(|(_, place)| place.methods.values())
         .flat_map(|o| [Some(&o.good), o.failed.as_ref()].into_iter().flatten());
     let folded_bodies = bodies::Folded::of(evidence.clone());
     let bodies = bodies::Writer::new(options.openapi, &folded_bodies, evidence);

@@ -122,7 +122,7 @@ impl Document {
         serde_saphyr::to_string(&self.root).unwrap_or_default()
     }
 
-    /// The operations, sorted by path, then method.
+    /// The operations in the order of the document: the more concrete path first, then by method.
     pub fn operations(&self) -> &[OperationSummary] {
         &self.operations
     }

@@ -19,10 +19,11 @@ pub(super) struct Place<'a> {
     pub sure: f64,
 }
 
-/// All of them, by template.
+/// All of them with their templates, each before what stands below it, and the more concrete first: a reader who takes the
+/// first template that a path is an instance of finds the right one.
 #[derive(Default)]
 pub(super) struct Places<'a> {
-    pub places: BTreeMap<String, Place<'a>>,
+    pub places: Vec<(String, Place<'a>)>,
     /// Operations without a success for too long.
     pub dropped: u64,
     /// Calls of operations that rules leave out.
@@ -52,7 +53,7 @@ impl<'a> Places<'a> {
                     methods: kept,
                     sure,
                 };
-                out.places.insert(template, place);
+                out.places.push((template, place));
             }
         });
         out
@@ -60,7 +61,7 @@ impl<'a> Places<'a> {
 
     /// How many operations there are.
     pub(super) fn operations(&self) -> usize {
-        self.places.values().map(|place| place.methods.len()).sum()
+        self.places.iter().map(|(_, p)| p.methods.len()).sum()
     }
 }
 

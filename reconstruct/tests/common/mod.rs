@@ -351,7 +351,7 @@ fn value(d: &mut Draw, depth: u64) -> Value {
 }
 
 /// A value with text around it.
-fn affixed(d: &mut Draw) -> String {
+pub fn affixed(d: &mut Draw) -> String {
     let value = match d.below(4) {
         0 => d.below(1000).to_string(),
         1 => d.uuid(),
