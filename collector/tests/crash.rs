@@ -66,7 +66,7 @@ async fn killed_again_and_again_while_two_shims_stream() {
         acknowledged = [a.await.unwrap(), b.await.unwrap()];
     }
     assert!(
-        acknowledged.iter().all(|count| *count > 20),
+        acknowledged.iter().all(|count| *count > 4),
         "{acknowledged:?}"
     );
 

@@ -96,7 +96,7 @@ impl Evidence {
                     scale,
                     value,
                 );
-            } else if *name == "cookie" {
+            } else if *name == "cookie" && !headers::is_browser(o) {
                 for (name, value) in headers::cookies(value) {
                     parameter(
                         &mut self.cookies,

@@ -414,15 +414,18 @@ pub(crate) fn is_parameter(name: &str, o: &Observation<'_>) -> bool {
     {
         return false;
     }
-    if CHOSEN.contains(&name)
-        && (o.request.header("sec-fetch-mode").is_some()
-            || o.request
-                .text_header("user-agent")
-                .is_some_and(|u| u.starts_with("Mozilla/")))
-    {
+    if CHOSEN.contains(&name) && is_browser(o) {
         return false;
     }
     is_token(name)
+}
+
+/// Whether a browser sent the request: it sends along what nobody chose for this call, every cookie of the site first.
+pub(crate) fn is_browser(o: &Observation<'_>) -> bool {
+    o.request.header("sec-fetch-mode").is_some()
+        || o.request
+            .text_header("user-agent")
+            .is_some_and(|u| u.starts_with("Mozilla/"))
 }
 
 /// Whether a response header belongs in a document.
