@@ -57,6 +57,16 @@ pub(crate) fn clusters<'a>(words: &[(&'a str, &'a Profile)]) -> Vec<Cluster<'a>>
     out
 }
 
+/// The mean of the likenesses that tell something; 0 when none does.
+fn mean(likenesses: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = likenesses
+        .filter(|likeness| *likeness != 0.0)
+        .fold((0.0, 0.0), |(sum, count), likeness| {
+            (sum + likeness, count + 1.0)
+        });
+    if count == 0.0 { 0.0 } else { sum / count }
+}
+
 impl<'a> Cluster<'a> {
     fn new(word: &'a str, profile: &'a Profile, likeness: f64) -> Cluster<'a> {
         Cluster {
@@ -71,33 +81,13 @@ impl<'a> Cluster<'a> {
 
     /// The mean over those of its members that can be compared: a union of all would be like everything.
     pub(crate) fn likeness_to(&self, other: &Profile) -> f64 {
-        let comparable: Vec<f64> = self
-            .members
-            .iter()
-            .take(MOST_COMPARED)
-            .map(|m| m.likeness(other))
-            .filter(|l| *l != 0.0)
-            .collect();
-        if comparable.is_empty() {
-            0.0
-        } else {
-            comparable.iter().sum::<f64>() / comparable.len() as f64
-        }
+        let members = self.members.iter().take(MOST_COMPARED);
+        mean(members.map(|m| m.likeness(other)))
     }
 
     pub(crate) fn likeness_between(&self, other: &Cluster<'_>) -> f64 {
-        let comparable: Vec<f64> = other
-            .members
-            .iter()
-            .take(MOST_COMPARED)
-            .map(|m| self.likeness_to(m))
-            .filter(|l| *l != 0.0)
-            .collect();
-        if comparable.is_empty() {
-            0.0
-        } else {
-            comparable.iter().sum::<f64>() / comparable.len() as f64
-        }
+        let members = other.members.iter().take(MOST_COMPARED);
+        mean(members.map(|m| self.likeness_to(m)))
     }
 
     fn join(&mut self, other: Cluster<'a>) {

@@ -5,6 +5,7 @@
 use crate::body::{self, Bodies};
 use crate::bounded::{Bound, Count, Entry, Seen, Thinned};
 use crate::class::Class;
+use crate::credentials;
 use crate::headers;
 use crate::latency::Latency;
 use crate::observation::Observation;
@@ -26,10 +27,10 @@ pub(crate) struct Evidence {
     pub query: Thinned<Parameter>,
     pub headers: Thinned<Parameter>,
     pub cookies: Thinned<Parameter>,
-    /// Calls by the kinds of credentials they carried together, each kind on a line, see [`headers::credentials`]. The
+    /// Calls by the kinds of credentials they carried together, each kind on a line, see [`credentials::credentials`]. The
     /// empty text stands for none.
     pub credentials: Thinned<Count>,
-    /// Grants of an OAuth 2 token endpoint, see [`headers::grants`].
+    /// Grants of an OAuth 2 token endpoint, see [`credentials::grants`].
     pub grants: Thinned<Count>,
     /// What calls named behind this one path, see [`procedures::called`].
     pub procedures: Thinned<Count>,
@@ -110,8 +111,8 @@ impl Evidence {
             }
         }
         self.credentials
-            .count(&headers::credentials(o).join("\n"), names(scale, 16));
-        for grant in headers::grants(o) {
+            .count(&credentials::credentials(o).join("\n"), names(scale, 16));
+        for grant in credentials::grants(o) {
             self.grants.count(&grant, names(scale, 32));
         }
         for procedure in procedures::called(o) {
@@ -150,7 +151,7 @@ impl Evidence {
         let Some(query) = o.query else { return };
         let mut seen: Vec<(String, u32)> = Vec::new();
         for (name, value) in body::pairs(query).take(512) {
-            if headers::is_query_credential(&name) {
+            if credentials::is_query_credential(&name) {
                 continue;
             }
             let again = match seen.iter_mut().find(|(n, _)| *n == name) {

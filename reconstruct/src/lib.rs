@@ -18,6 +18,7 @@ mod bounded;
 mod class;
 mod cluster;
 mod codes;
+mod credentials;
 mod document;
 mod endings;
 mod evidence;

@@ -1,12 +1,12 @@
 //! Credentials as security schemes and requirements.
 //!
-//! In: the kinds of credentials calls carried together (see [`crate::headers::credentials`]), and the token endpoint or the
+//! In: the kinds of credentials calls carried together (see [`crate::credentials::credentials`]), and the token endpoint or the
 //! discovery document of the host, if calls showed one. Out: schemes for the components and one operation's requirement. It knows
 //! kinds and names, never a credential.
 
 use super::OpenApi;
+use crate::credentials;
 use crate::evidence::Evidence;
-use crate::headers;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -116,7 +116,7 @@ impl Issuer {
     }
 }
 
-/// Headers that may be credentials (see [`headers::may_be_credential`]) and are: an API's key is sent to most of its operations,
+/// Headers that may be credentials (see [`credentials::may_be_credential`]) and are: an API's key is sent to most of its operations,
 /// where a parameter that is called a key belongs to a few.
 #[derive(Debug, Default)]
 pub(crate) struct Keys<'a>(BTreeMap<&'a str, usize>, usize);
@@ -126,7 +126,7 @@ impl<'a> Keys<'a> {
     pub(crate) fn add(&mut self, good: &'a Evidence) {
         self.1 += 1;
         for (name, _) in good.headers.iter() {
-            if headers::may_be_credential(name) {
+            if credentials::may_be_credential(name) {
                 *self.0.entry(name).or_default() += 1;
             }
         }
@@ -220,7 +220,9 @@ impl<'a> Schemes<'a> {
             ("header", "authorization") => {
                 json!({"type": "apiKey", "description": "A scheme of the API's own.", "in": "header", "name": "Authorization"})
             }
-            ("header", name) if headers::may_be_credential(name) && !self.keys.contains(name) => {
+            ("header", name)
+                if credentials::may_be_credential(name) && !self.keys.contains(name) =>
+            {
                 return None;
             }
             ("header" | "query" | "cookie", name) => {
