@@ -48,7 +48,9 @@ impl Class {
         if bytes.is_empty() || bytes.len() > 96 {
             return Some(Class::Text);
         }
-        if bytes.iter().all(u8::is_ascii_digit) {
+        // One look tells which of the classes need another.
+        let signs = bytes.iter().fold(0, |all, b| all | sign(*b));
+        if signs == DIGIT {
             let exact = bytes.len() <= 15 && (bytes.len() == 1 || bytes.first() != Some(&b'0'));
             return Some(if exact { Class::Integer } else { Class::Digits });
         }
@@ -58,9 +60,7 @@ impl Class {
         {
             return Some(Class::Integer);
         }
-        if !bytes.iter().all(|b| b.is_ascii_graphic())
-            || bytes.iter().any(|b| b"%{}<>\"`|\\^[]?#/".contains(b))
-        {
+        if signs & ODD != 0 {
             return Some(Class::Text);
         }
         if format::is_uuid(text) {
@@ -72,29 +72,56 @@ impl Class {
         if format::is_date_time(text) {
             return Some(Class::DateTime);
         }
-        if format::is_ipv4(text) || format::is_ipv6(text) {
+        let (dots, digits) = (signs & DOT != 0, signs & DIGIT != 0);
+        if dots && digits && format::is_ipv4(text) || signs & COLON != 0 && format::is_ipv6(text) {
             return Some(Class::Address);
         }
-        if format::is_email(text) {
+        if signs & AT != 0 && format::is_email(text) {
             return Some(Class::Email);
         }
-        if text.contains(',') {
+        if signs & COMMA != 0 {
             return Some(Class::List);
         }
-        if is_semver(text) {
-            return Some(Class::Semver);
+        if dots && digits {
+            if is_semver(text) {
+                return Some(Class::Semver);
+            }
+            if is_fraction(text) && !is_version(text) {
+                return Some(Class::Number);
+            }
         }
-        if is_fraction(text) && !is_version(text) {
-            return Some(Class::Number);
-        }
-        let digits = bytes.iter().filter(|b| b.is_ascii_digit()).count();
-        if digits > 0 && bytes.len() >= 12 && is_hex(bytes) {
+        if digits && bytes.len() >= 12 && is_hex(bytes) {
             return Some(Class::Hex);
         }
         if is_token(text) {
             return Some(Class::Token);
         }
         None
+    }
+}
+
+const DIGIT: u8 = 1;
+const DOT: u8 = 1 << 1;
+const COLON: u8 = 1 << 2;
+const AT: u8 = 1 << 3;
+const COMMA: u8 = 1 << 4;
+/// Blanks, control and non-ASCII characters, and those that no word of a path or name of a member has.
+const ODD: u8 = 1 << 5;
+/// Letters and the joints of names.
+const OTHER: u8 = 1 << 6;
+
+/// What a byte of a text may mean for its class.
+fn sign(b: u8) -> u8 {
+    match b {
+        b'0'..=b'9' => DIGIT,
+        b'.' => DOT,
+        b':' => COLON,
+        b'@' => AT,
+        b',' => COMMA,
+        b'%' | b'{' | b'}' | b'<' | b'>' | b'"' | b'`' | b'|' | b'\\' | b'^' | b'[' | b']'
+        | b'?' | b'#' | b'/' => ODD,
+        b if b.is_ascii_graphic() => OTHER,
+        _ => ODD,
     }
 }
 

@@ -4,6 +4,7 @@
 //! ISO 639-1, ITU-T E.164.
 
 use crate::format::{self, Formats};
+use std::cmp::Ordering;
 
 const CURRENCIES: &str = "AEDAFNALLAMDANGAOAARSAUDAWGAZNBAMBBDBDTBGNBHDBIFBMDBNDBOBBRLBSDBTNBWPBYNBZDCADCDFCHFCLPCNYCOPCRCCUPCVECZK\
     DJFDKKDOPDZDEGPERNETBEURFJDFKPGBPGELGHSGIPGMDGNFGTQGYDHKDHNLHTGHUFIDRILSINRIQDIRRISKJMDJODJPYKESKGSKHRKMFKPWKRWKWDKYDKZT\
@@ -42,12 +43,19 @@ pub(crate) fn said_by(list: &str) -> &'static [&'static str] {
     }
 }
 
+/// The codes of a list stand in order.
 fn on(list: &str, width: usize, text: &str) -> bool {
-    text.len() == width
-        && list
-            .as_bytes()
-            .chunks_exact(width)
-            .any(|c| c == text.as_bytes())
+    let code = |at: usize| list.as_bytes().get(at * width..(at + 1) * width);
+    let (mut low, mut high) = (0, list.len() / width);
+    while text.len() == width && low < high {
+        let middle = (low + high) / 2;
+        match code(middle).cmp(&Some(text.as_bytes())) {
+            Ordering::Less => low = middle + 1,
+            Ordering::Equal => return true,
+            Ordering::Greater => high = middle,
+        }
+    }
+    false
 }
 
 /// ISO 4217.

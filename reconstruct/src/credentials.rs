@@ -5,7 +5,7 @@
 
 use crate::body;
 use crate::class::Class;
-use crate::headers::is_token;
+use crate::headers::{is_standard, is_token};
 use crate::observation::Observation;
 
 /// Credentials by kind: `bearer`, `bearer:jwt`, `http:basic` and other registered schemes, `header:x-api-key`,
@@ -15,8 +15,6 @@ pub(crate) fn credentials(o: &Observation<'_>) -> Vec<String> {
     for (name, value) in o.request.headers {
         if *name == "authorization" {
             out.push(authorization(value));
-        } else if (is_credential_header(name) || may_be_credential(name)) && is_token(name) {
-            out.push(format!("header:{name}"));
         } else if *name == "cookie" {
             let text = String::from_utf8_lossy(value);
             let sessions = text
@@ -25,6 +23,11 @@ pub(crate) fn credentials(o: &Observation<'_>) -> Vec<String> {
                 .map(|(n, _)| n.trim())
                 .filter(|n| is_session_cookie(n) && is_token(n));
             out.extend(sessions.map(|n| format!("cookie:{n}")));
+        } else if !is_standard(name)
+            && (is_credential_header(name) || may_be_credential(name))
+            && is_token(name)
+        {
+            out.push(format!("header:{name}"));
         }
     }
     if let Some(query) = o.query {
@@ -125,10 +128,17 @@ fn squeezed(name: &str) -> String {
         .to_ascii_lowercase()
 }
 
+/// Whether [`squeezed`] would end so: most names do not, and every call carries a dozen of them.
+fn ends(name: &str, suffix: &str) -> bool {
+    let mut left = name.bytes().rev().filter(u8::is_ascii_alphanumeric);
+    suffix
+        .bytes()
+        .rev()
+        .all(|s| left.next().is_some_and(|b| b.eq_ignore_ascii_case(&s)))
+}
+
 /// Whether a header of this name is a credential wherever it is sent.
 pub(crate) fn is_credential_header(name: &str) -> bool {
-    let n = squeezed(name);
-    let csrf = n.contains("csrf") || n.contains("xsrf");
     const KINDS: [&str; 11] = [
         "apikey",
         "accesstoken",
@@ -142,18 +152,21 @@ pub(crate) fn is_credential_header(name: &str) -> bool {
         "authkey",
         "apisecret",
     ];
-    !csrf
-        && (KINDS.iter().any(|k| n.ends_with(k))
-            || matches!(
-                n.as_str(),
-                "xtoken"
-                    | "token"
-                    | "xauth"
-                    | "xauthorization"
-                    | "xaccesskey"
-                    | "xsecretkey"
-                    | "xsessionid"
-            ))
+    const WHOLE: [&str; 7] = [
+        "xtoken",
+        "token",
+        "xauth",
+        "xauthorization",
+        "xaccesskey",
+        "xsecretkey",
+        "xsessionid",
+    ];
+    if !KINDS.iter().chain(&WHOLE).any(|k| ends(name, k)) {
+        return false;
+    }
+    let n = squeezed(name);
+    let csrf = n.contains("csrf") || n.contains("xsrf");
+    !csrf && (KINDS.iter().any(|k| n.ends_with(k)) || WHOLE.contains(&n.as_str()))
 }
 
 /// Whether a header of this name may be a credential or a parameter (`x-store-key`, `x-object-key`): which one is decided when
@@ -200,11 +213,10 @@ pub(crate) fn may_be_credential(name: &str) -> bool {
         "upload",
         "proxy-",
     ];
-    let n = squeezed(name);
-    !name.starts_with("sec-")
+    KINDS.iter().any(|k| ends(name, k))
+        && !name.starts_with("sec-")
         && !is_credential_header(name)
         && !OTHERS.iter().any(|o| name.contains(o))
-        && KINDS.iter().any(|k| n.ends_with(k))
 }
 
 /// Names that carry a credential in a query. A bare `token` may as well confirm an address or continue a list: a parameter.

@@ -45,34 +45,41 @@ pub(crate) const ANY: Formats = ((1 << 20) - 1) & !FILE;
 /// Whether a text has a format.
 type Test = fn(&str) -> bool;
 
-const TESTS: [(Formats, Test); 19] = [
-    (DATE_TIME, is_date_time),
-    (DATE, is_date),
-    (TIME, is_time),
-    (UUID, is_uuid),
-    (EMAIL, is_email),
-    (URI, is_uri),
-    (IPV4, is_ipv4),
-    (IPV6, is_ipv6),
-    (HOSTNAME, is_hostname),
-    (DURATION, is_duration),
-    (INTEGER, is_integer),
-    (NUMBER, is_number),
-    (BOOLEAN, is_boolean),
-    (CURRENCY, codes::is_currency),
-    (COUNTRY, codes::is_country),
-    (LANGUAGE, codes::is_language),
-    (PHONE, codes::is_phone),
-    (BASE64, is_base64),
-    (PLAIN, is_plain),
+/// In the order of their bits.
+const TESTS: [Test; 20] = [
+    is_date_time,
+    is_date,
+    is_time,
+    is_uuid,
+    is_email,
+    is_uri,
+    is_ipv4,
+    is_ipv6,
+    is_hostname,
+    is_duration,
+    is_integer,
+    is_number,
+    is_boolean,
+    // A file is none by its looks.
+    |_| false,
+    codes::is_currency,
+    codes::is_country,
+    codes::is_language,
+    codes::is_phone,
+    is_base64,
+    is_plain,
 ];
 
 /// Those of `possible` that `text` satisfies.
 pub(crate) fn satisfied(text: &str, possible: Formats) -> Formats {
-    let set = TESTS
-        .iter()
-        .filter(|(bit, test)| possible & bit != 0 && test(text))
-        .fold(0, |set, (bit, _)| set | bit);
+    let (mut set, mut left) = (0, possible & ANY);
+    while left != 0 {
+        let at = left.trailing_zeros();
+        left &= left - 1;
+        if TESTS.get(at as usize).is_some_and(|test| test(text)) {
+            set |= 1 << at;
+        }
+    }
     // Most texts are plain; that is looked at only while it tells something.
     if set & BASE64 == 0 { set & !PLAIN } else { set }
 }
@@ -179,36 +186,67 @@ pub(crate) fn is_uuid(text: &str) -> bool {
 
 /// A plain address of RFC 5321: no quotes, no comments, a dotted domain.
 pub(crate) fn is_email(text: &str) -> bool {
-    let Some((local, domain)) = text.split_once('@') else {
+    let Some(at) = text.bytes().position(|b| b == b'@') else {
         return false;
     };
-    let atoms = |t: &str, extra: &[u8]| {
-        t.split('.').all(|a| {
-            !a.is_empty()
-                && a.bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || extra.contains(&b))
-        })
+    let (Some(local), Some(domain)) = (text.get(..at), text.get(at + 1..)) else {
+        return false;
+    };
+    // Atoms of these, joined by single dots.
+    let atoms = |t: &str| {
+        let mut last = b'.';
+        t.bytes().all(|b| {
+            let fine = b.is_ascii_alphanumeric()
+                || b == b'.' && last != b'.'
+                || matches!(
+                    b,
+                    b'!' | b'#'
+                        | b'$'
+                        | b'%'
+                        | b'&'
+                        | b'\''
+                        | b'*'
+                        | b'+'
+                        | b'/'
+                        | b'='
+                        | b'?'
+                        | b'^'
+                        | b'_'
+                        | b'`'
+                        | b'{'
+                        | b'|'
+                        | b'}'
+                        | b'~'
+                        | b'-'
+                );
+            last = b;
+            fine
+        }) && last != b'.'
     };
     text.len() <= 254
-        && domain.contains('.')
         && local.len() <= 64
-        && atoms(local, b"!#$%&'*+/=?^_`{|}~-")
+        && atoms(local)
         && is_domain(domain)
-        && atoms(domain, b"-")
+        && domain.bytes().any(|b| b == b'.')
 }
 
 fn is_domain(text: &str) -> bool {
-    text.len() <= 253
-        && text.split('.').all(|l| {
-            (1..=63).contains(&l.len())
-                && !l.starts_with('-')
-                && !l.ends_with('-')
-                && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        })
-        && text
-            .rsplit('.')
-            .next()
-            .is_some_and(|tld| tld.len() >= 2 && tld.bytes().any(|b| b.is_ascii_alphabetic()))
+    // Of the label that is being read.
+    let (mut length, mut letters, mut last) = (0, false, b'.');
+    let labels = text.len() <= 253
+        && text.bytes().all(|b| {
+            let before = last;
+            last = b;
+            if b == b'.' {
+                let fine = (1..=63).contains(&length) && before != b'-';
+                (length, letters) = (0, false);
+                return fine;
+            }
+            length += 1;
+            letters |= b.is_ascii_alphabetic();
+            b.is_ascii_alphanumeric() || b == b'-' && before != b'.'
+        });
+    labels && (2..=63).contains(&length) && letters && last != b'-'
 }
 
 /// A name with at least three labels; `readme.md` is a file far more often than a host. A JSON Web Token has three parts
@@ -219,7 +257,10 @@ pub(crate) fn is_hostname(text: &str) -> bool {
 
 /// An absolute URI of RFC 3986 with an authority, or one of the common opaque schemes.
 pub(crate) fn is_uri(text: &str) -> bool {
-    let Some((scheme, rest)) = text.split_once(':') else {
+    let Some(at) = text.bytes().take(21).position(|b| b == b':') else {
+        return false;
+    };
+    let (Some(scheme), Some(rest)) = (text.get(..at), text.get(at + 1..)) else {
         return false;
     };
     let named = scheme.len() >= 2
@@ -229,14 +270,32 @@ pub(crate) fn is_uri(text: &str) -> bool {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
     let opaque = matches!(scheme, "mailto" | "urn" | "tel" | "data");
-    let characters = rest
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&b));
-    let escapes = rest.split('%').skip(1).all(|e| {
-        e.as_bytes()
-            .get(..2)
-            .is_some_and(|h| h.iter().all(u8::is_ascii_hexdigit))
+    let characters = rest.bytes().all(|b| {
+        matches!(
+            b,
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b':'
+                | b'/'
+                | b'?'
+                | b'#'
+                | b'['
+                | b']'
+                | b'@'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('..=b',' | b';' | b'=' | b'%'
+        ) || b.is_ascii_alphanumeric()
     });
+    let escapes = !rest.bytes().any(|b| b == b'%')
+        || rest.split('%').skip(1).all(|e| {
+            e.as_bytes()
+                .get(..2)
+                .is_some_and(|h| h.iter().all(u8::is_ascii_hexdigit))
+        });
     named
         && characters
         && escapes

@@ -75,68 +75,74 @@ pub(crate) fn cookies(value: &[u8]) -> impl Iterator<Item = (&str, &str)> {
         })
 }
 
+/// Headers of HTTP itself, of browsers, of proxies and of tracing: no parameters, and, but for `authorization` and `cookie`, no
+/// credentials of the API.
+pub(crate) fn is_standard(name: &str) -> bool {
+    matches!(
+        name,
+        "host"
+            | "user-agent"
+            | "accept"
+            | "accept-encoding"
+            | "accept-charset"
+            | "content-type"
+            | "content-length"
+            | "content-encoding"
+            | "transfer-encoding"
+            | "te"
+            | "trailer"
+            | "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authorization"
+            | "upgrade"
+            | "upgrade-insecure-requests"
+            | "expect"
+            | "date"
+            | "via"
+            | "forwarded"
+            | "authorization"
+            | "cookie"
+            | "origin"
+            | "referer"
+            | "cache-control"
+            | "pragma"
+            | "dnt"
+            | "save-data"
+            | "priority"
+            | "max-forwards"
+            | "from"
+            | "http2-settings"
+            | "early-data"
+            | "alt-used"
+            | "traceparent"
+            | "tracestate"
+            | "baggage"
+            | "b3"
+            | "x-request-id"
+            | "x-correlation-id"
+            | "x-real-ip"
+            | "x-client-ip"
+            | "x-cluster-client-ip"
+            | "true-client-ip"
+            | "x-requested-with"
+            | "x-trace-id"
+            | "x-request-start"
+            | "x-amzn-trace-id"
+            | "x-cloud-trace-context"
+            | "cdn-loop"
+            | "x-csrf-token"
+            | "x-xsrf-token"
+            | "x-purpose"
+            | "purpose"
+            | "x-moz"
+            | "x-original-url"
+            | "x-scheme"
+    )
+}
+
 /// Whether a request header is a parameter of the API.
 pub(crate) fn is_parameter(name: &str, o: &Observation<'_>) -> bool {
-    const STANDARD: [&str; 58] = [
-        "host",
-        "user-agent",
-        "accept",
-        "accept-encoding",
-        "accept-charset",
-        "content-type",
-        "content-length",
-        "content-encoding",
-        "transfer-encoding",
-        "te",
-        "trailer",
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "proxy-authorization",
-        "upgrade",
-        "upgrade-insecure-requests",
-        "expect",
-        "date",
-        "via",
-        "forwarded",
-        "authorization",
-        "cookie",
-        "origin",
-        "referer",
-        "cache-control",
-        "pragma",
-        "dnt",
-        "save-data",
-        "priority",
-        "max-forwards",
-        "from",
-        "http2-settings",
-        "early-data",
-        "alt-used",
-        "traceparent",
-        "tracestate",
-        "baggage",
-        "b3",
-        "x-request-id",
-        "x-correlation-id",
-        "x-real-ip",
-        "x-client-ip",
-        "x-cluster-client-ip",
-        "true-client-ip",
-        "x-requested-with",
-        "x-trace-id",
-        "x-request-start",
-        "x-amzn-trace-id",
-        "x-cloud-trace-context",
-        "cdn-loop",
-        "x-csrf-token",
-        "x-xsrf-token",
-        "x-purpose",
-        "purpose",
-        "x-moz",
-        "x-original-url",
-        "x-scheme",
-    ];
     const PREFIXES: [&str; 22] = [
         "sec-",
         "x-forwarded",
@@ -172,7 +178,7 @@ pub(crate) fn is_parameter(name: &str, o: &Observation<'_>) -> bool {
     ];
     if name.is_empty()
         || name.starts_with(':')
-        || STANDARD.contains(&name)
+        || is_standard(name)
         || PREFIXES.iter().any(|p| name.starts_with(p))
         || is_credential_header(name)
     {
@@ -192,29 +198,34 @@ pub(crate) fn is_browser(o: &Observation<'_>) -> bool {
             .is_some_and(|u| u.starts_with("Mozilla/"))
 }
 
+/// Headers of HTTP that say something of the answer.
+fn is_standard_answer(name: &str) -> bool {
+    matches!(
+        name,
+        "location"
+            | "content-location"
+            | "operation-location"
+            | "retry-after"
+            | "link"
+            | "etag"
+            | "last-modified"
+            | "deprecation"
+            | "sunset"
+            | "www-authenticate"
+            | "content-disposition"
+            | "content-language"
+            | "content-range"
+            | "accept-ranges"
+            | "allow"
+            | "preference-applied"
+            | "ratelimit"
+            | "ratelimit-policy"
+    )
+}
+
 /// Whether a response header belongs in a document.
 pub(crate) fn is_response_header(name: &str) -> bool {
-    const STANDARD: [&str; 18] = [
-        "location",
-        "content-location",
-        "operation-location",
-        "retry-after",
-        "link",
-        "etag",
-        "last-modified",
-        "deprecation",
-        "sunset",
-        "www-authenticate",
-        "content-disposition",
-        "content-language",
-        "content-range",
-        "accept-ranges",
-        "allow",
-        "preference-applied",
-        "ratelimit",
-        "ratelimit-policy",
-    ];
-    STANDARD.contains(&name) || rate_limit(name).is_some() || paging(name).is_some()
+    is_standard_answer(name) || rate_limit(name).is_some() || paging(name).is_some()
 }
 
 /// The part of a rate limit's header that says what it counts: `limit`, `remaining`, `reset`, … (`RateLimit-Limit`,

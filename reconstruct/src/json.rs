@@ -154,19 +154,22 @@ impl<'a> Walker<'a, '_> {
 
 /// Whether a member of this name identifies what it is in, so that paths may carry its value.
 pub(crate) fn is_identifying(name: &str) -> bool {
-    const NAMES: [&str; 14] = [
-        "id", "uid", "uuid", "guid", "key", "slug", "name", "login", "username", "handle", "code",
-        "symbol", "number", "ref",
-    ];
-    NAMES.iter().any(|n| n.eq_ignore_ascii_case(name))
-        || name.ends_with("_id")
-        || name.ends_with("Id")
-        || name.ends_with("_slug")
-        || name.ends_with("Slug")
-        || name == "_id"
-        || name.ends_with("_key")
-        || name.ends_with("ID")
-        || name.ends_with("_name") && name.len() <= 12
+    let one = |names: &[&str]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
+    let ends = |ends: &[&str]| ends.iter().any(|e| name.ends_with(e));
+    // Every member that holds text is asked for, and the last letter mostly says no.
+    match name.as_bytes().last() {
+        Some(b'd' | b'D') => one(&["id", "uid", "uuid", "guid"]) || ends(&["_id", "Id", "ID"]),
+        Some(b'e' | b'E') => {
+            one(&["name", "code", "username", "handle"]) || name.len() <= 12 && ends(&["_name"])
+        }
+        Some(b'y' | b'Y') => one(&["key"]) || ends(&["_key"]),
+        Some(b'g' | b'G') => one(&["slug"]) || ends(&["_slug", "Slug"]),
+        Some(b'n' | b'N') => one(&["login"]),
+        Some(b'r' | b'R') => one(&["number"]),
+        Some(b'l' | b'L') => one(&["symbol"]),
+        Some(b'f' | b'F') => one(&["ref"]),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ impl Noise {
         {
             return Some(Noise::Grpc);
         }
-        if matches!(o.status, 502..=504) && matches!(media.as_str(), "text/html" | "text/plain") {
+        if matches!(o.status, 502..=504) && matches!(&*media, "text/html" | "text/plain") {
             return Some(Noise::GatewayError);
         }
         if matches!(o.status, 301 | 302 | 303 | 307 | 308)
@@ -102,7 +102,7 @@ impl Noise {
             if is_site_file(&last, o.path) || is_asset(&media, &last) {
                 return Some(Noise::StaticAsset);
             }
-            if matches!(media.as_str(), "text/html" | "application/xhtml+xml") {
+            if matches!(&*media, "text/html" | "application/xhtml+xml") {
                 return Some(Noise::Page);
             }
         }

@@ -3,6 +3,8 @@
 //! In: what a gateway's shim or a HAR file said about one request and its response. Out: nothing; [`crate::Model::observe`]
 //! reads it. It never holds a wire type, a compressed body or a header name that is not lower-case.
 
+use std::borrow::Cow;
+
 /// One request and its response.
 #[derive(Clone, Copy, Debug)]
 pub struct Observation<'a> {
@@ -54,9 +56,14 @@ impl<'a> Message<'a> {
     }
 
     /// The `content-type` in lower case without parameters, e.g. `application/json`. Empty when there is none or it is no media type.
-    pub(crate) fn media_type(&self) -> String {
+    pub(crate) fn media_type(&self) -> Cow<'a, str> {
         let text = self.text_header("content-type").unwrap_or("");
-        let essence = text.split([';', ',']).next().unwrap_or("").trim();
+        let essence = text
+            .bytes()
+            .position(|b| b == b';' || b == b',')
+            .and_then(|at| text.get(..at))
+            .unwrap_or(text)
+            .trim();
         let valid = essence.len() <= 96
             && essence
                 .split_once('/')
@@ -64,10 +71,12 @@ impl<'a> Message<'a> {
             && essence
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+*/".contains(&b));
-        if valid {
-            essence.to_ascii_lowercase()
-        } else {
-            String::new()
+        match valid {
+            true if essence.bytes().any(|b| b.is_ascii_uppercase()) => {
+                Cow::Owned(essence.to_ascii_lowercase())
+            }
+            true => Cow::Borrowed(essence),
+            false => Cow::Borrowed(""),
         }
     }
 }

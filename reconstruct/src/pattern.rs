@@ -36,6 +36,13 @@ pub(crate) enum Run<'a> {
 
 /// The pattern of a segment.
 pub(crate) fn of(text: &str) -> Option<String> {
+    // Most segments have nothing that could join text and a value.
+    if !text
+        .bytes()
+        .any(|b| matches!(b, b',' | b'.' | b':' | b'@' | b'$' | b'~'))
+    {
+        return None;
+    }
     // What is sent in braces or in other scripts is a value as a whole.
     if text.len() > 160 || !text.is_ascii() || text.contains(['{', '}']) {
         return None;
