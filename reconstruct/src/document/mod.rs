@@ -11,6 +11,7 @@ mod names;
 mod observed;
 mod operation;
 mod parameters;
+mod phrase;
 mod places;
 mod recursion;
 mod responses;

@@ -1,79 +1,13 @@
 //! What operations are called and how they are summed up, made from the template alone, so that more traffic does not change it.
 //!
-//! In: methods and paths. Out: operation ids, tags, summaries. Whether a path names many, one or an action is read off its last
-//! segment: a value is one, a plural is many, a verb is an action.
+//! In: methods and paths. Out: operation ids, tags, summaries.
 
-use super::names::{capital, is_prefix, pascal, singular, words};
-use crate::part::{Fragment, Meaning, Part};
+use super::names::{capital, is_prefix, pascal, words};
+use super::phrase::Phrase;
+use crate::part::{Fragment, Part};
 use crate::tree::Method;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Verbs that end paths as actions (`POST /orders/{orderId}/cancel`): the words that begin operation ids of published
-/// descriptions of several providers and end the path of such an operation, without those that are nouns more often.
-#[rustfmt::skip]
-const ACTIONS: &[&str] = &[
-    "accept", "acknowledge", "activate", "add", "analyze", "apply", "approve", "archive", "assign", "attach",
-    "authenticate", "authorize", "ban", "block", "buy", "calculate", "cancel", "capture", "change", "check",
-    "checkout", "claim", "clear", "clone", "close", "commit", "compare", "compile", "complete", "compute", "configure",
-    "confirm", "connect", "convert", "copy", "create", "deactivate", "decline", "decrypt", "delete", "deliver",
-    "deploy", "detach", "detect", "disable", "disconnect", "dismiss", "download", "duplicate", "edit", "enable",
-    "encrypt", "enroll", "estimate", "execute", "export", "extend", "extract", "favorite", "finalize", "find",
-    "finish", "follow", "forgot", "fork", "generate", "get", "grant", "hide", "import", "initialize", "initiate",
-    "install", "invite", "invoke", "join", "leave", "list", "login", "logout", "lookup", "mark", "merge", "migrate",
-    "move", "mute", "notify", "parse", "pause", "pay", "ping", "predict", "prepare", "preview", "promote", "provision",
-    "publish", "purge", "query", "reboot", "recover", "redeem", "refresh", "refund", "regenerate", "register",
-    "reindex", "reject", "remove", "rename", "renew", "reorder", "replace", "resend", "reserve", "reset", "resolve",
-    "restart", "restore", "resume", "retry", "revoke", "rotate", "run", "search", "send", "set", "sign", "signin",
-    "signout", "signup", "start", "stop", "submit", "subscribe", "suspend", "sync", "toggle", "train", "transfer",
-    "translate", "trigger", "truncate", "unarchive", "unassign", "unban", "unblock", "unfollow", "uninstall", "unlink",
-    "unlock", "unmute", "unpublish", "unregister", "unsubscribe", "untag", "update", "upgrade", "upload", "upsert",
-    "validate", "verify", "void", "withdraw",
-];
-/// What GET does beside getting.
-const QUESTIONS: [&str; 14] = [
-    "check", "compare", "download", "estimate", "export", "find", "get", "list", "lookup", "ping",
-    "preview", "query", "search", "validate",
-];
-/// Plurals that are one thing.
-const ONE_THING: [&str; 20] = [
-    "settings",
-    "preferences",
-    "details",
-    "statistics",
-    "stats",
-    "analytics",
-    "metrics",
-    "options",
-    "limits",
-    "totals",
-    "terms",
-    "capabilities",
-    "basics",
-    "diagnostics",
-    "contents",
-    "graphics",
-    "insights",
-    "status",
-    "dependencies",
-    "results",
-];
-/// What there is not one of.
-const UNCOUNTED: [&str; 14] = [
-    "data",
-    "feedback",
-    "information",
-    "content",
-    "contents",
-    "media",
-    "metadata",
-    "access",
-    "status",
-    "settings",
-    "preferences",
-    "details",
-    "analytics",
-    "consent",
-];
 /// Abbreviations as they are written in titles.
 const WRITTEN: [(&str, &str); 26] = [
     ("ai", "AI"),
@@ -104,144 +38,16 @@ const WRITTEN: [(&str, &str); 26] = [
     ("xml", "XML"),
 ];
 
-fn is_action(method: Method, word: &str) -> bool {
-    match method {
-        Method::Get | Method::Head => QUESTIONS.contains(&word),
-        Method::Post | Method::Put | Method::Patch => ACTIONS.contains(&word),
-        Method::Delete | Method::Options => false,
-    }
-}
-
-/// What an operation does to what.
-struct Phrase {
-    /// `list`, `reset`; several words for `bulk delete`.
-    verb: Vec<String>,
-    /// What it does it to, in words: `password`. Empty for an action on what stands before it.
-    noun: Vec<String>,
-    /// The nouns before, each singular where a value picks one of them.
-    before: Vec<Noun>,
-    /// Values without a noun of their own.
-    by: Vec<String>,
-    /// Whether the noun is one of many.
-    one: bool,
-}
-
-struct Noun {
-    words: Vec<String>,
-    picked: bool,
-}
-
-fn is_plural(noun: &[String]) -> bool {
-    noun.last()
-        .is_some_and(|w| singular(w) != *w && !ONE_THING.contains(&w.as_str()))
-}
-
-fn phrase(method: Method, path: &[Part], parameters: &[String]) -> Phrase {
-    let mut nouns: Vec<Noun> = Vec::new();
-    let mut by = Vec::new();
-    let mut names = parameters.iter();
-    let mut fresh = false;
-    let mut ends_in_value = false;
-    for meaning in path.iter().flat_map(Part::meanings) {
-        match meaning {
-            Meaning::Name(word) => {
-                ends_in_value = false;
-                fresh = !is_prefix(word);
-                if fresh {
-                    nouns.push(Noun {
-                        words: words(word),
-                        picked: false,
-                    });
-                }
-            }
-            Meaning::Format => {
-                names.next();
-            }
-            Meaning::Value => {
-                let name = names.next().map_or("id", |n| n);
-                match nouns.last_mut().filter(|_| fresh) {
-                    Some(noun) => {
-                        noun.picked = true;
-                        if let Some(last) = noun.words.last_mut() {
-                            *last = singular(last);
-                        }
-                    }
-                    None => by.push(name.to_owned()),
-                }
-                ends_in_value = true;
-                fresh = false;
-            }
-        }
-    }
-    nouns.retain(|n| !n.words.is_empty());
-    if !ends_in_value && let Some(last) = nouns.last() {
-        let (first, end) = (last.words.first(), last.words.last());
-        let leads = first.is_some_and(|w| is_action(method, w));
-        // `bulk-delete`, but not `credit-check` where it is asked for.
-        let follows = !leads
-            && last.words.len() == 2
-            && method == Method::Post
-            && first.is_some_and(|w| matches!(w.as_str(), "bulk" | "batch" | "mass" | "force"))
-            && end.is_some_and(|w| is_action(method, w));
-        if leads || follows {
-            let mut words = nouns.pop().map(|n| n.words).unwrap_or_default();
-            let noun = if follows {
-                Vec::new()
-            } else {
-                words.split_off(1)
-            };
-            return Phrase {
-                verb: words,
-                noun,
-                before: nouns,
-                by,
-                one: false,
-            };
-        }
-    }
-    let mut noun = nouns.pop().map(|n| n.words).unwrap_or_default();
-    let many = !ends_in_value && is_plural(&noun);
-    let verb = match method {
-        Method::Get if many => "list",
-        Method::Get => "get",
-        Method::Put => "replace",
-        Method::Post if ends_in_value => "post",
-        Method::Post
-            if noun
-                .last()
-                .is_some_and(|w| matches!(w.as_str(), "graphql" | "rpc" | "jsonrpc" | "soap")) =>
-        {
-            "call"
-        }
-        Method::Post => "create",
-        Method::Delete => "delete",
-        Method::Patch => "update",
-        Method::Options => "options",
-        Method::Head => "check",
-    };
-    let makes_one =
-        verb == "create" && noun.last().is_none_or(|w| !UNCOUNTED.contains(&w.as_str()));
-    if many
-        && makes_one
-        && let Some(last) = noun.last_mut()
-    {
-        *last = singular(last);
-    }
-    Phrase {
-        verb: vec![verb.to_owned()],
-        noun,
-        before: nouns,
-        by,
-        one: ends_in_value || makes_one,
-    }
-}
-
 /// `listUsers`, `getUser`, `cancelOrder`, `resetUserPassword`.
 fn short_id(method: Method, path: &[Part], parameters: &[String]) -> String {
-    let phrase = phrase(method, path, parameters);
+    let phrase = Phrase::of(method, path, parameters);
     let mut out = phrase.verb;
-    out.extend(phrase.before.into_iter().flat_map(|n| n.words));
-    out.extend(phrase.noun);
+    out.extend(phrase.which);
+    let mut nouns: Vec<Vec<String>> = phrase.before.into_iter().map(|n| n.words).collect();
+    nouns.push(phrase.noun);
+    // `/community/api/community/posts` says it once.
+    nouns.dedup();
+    out.extend(nouns.into_iter().flatten());
     for (at, name) in phrase.by.iter().enumerate() {
         out.push(if at == 0 { "by" } else { "and" }.to_owned());
         out.extend(words(name));
@@ -375,14 +181,14 @@ fn with_article(noun: &str) -> String {
 
 /// One line for people: `List the orders of a user`.
 pub(crate) fn summary(method: Method, path: &[Part], parameters: &[String]) -> String {
-    let phrase = phrase(method, path, parameters);
+    let phrase = Phrase::of(method, path, parameters);
     let verb = match phrase.verb.join(" ").as_str() {
         "login" | "signin" => "log in".to_owned(),
         "logout" | "signout" => "log out".to_owned(),
         "signup" => "sign up".to_owned(),
         "post" => "post to".to_owned(),
         "options" => "get the options of".to_owned(),
-        "forgot" => "recover a forgotten".to_owned(),
+        "forgot" | "forget" => "recover a forgotten".to_owned(),
         verb => verb.to_owned(),
     };
     let mut out = capital(&verb);
@@ -405,13 +211,19 @@ pub(crate) fn summary(method: Method, path: &[Part], parameters: &[String]) -> S
         }
         return out;
     }
-    let noun = text(&phrase.noun);
+    let mut noun = text(&phrase.noun);
     let owned = owner.filter(|o| o.picked);
+    let mut the = owned.is_some() && verb != "recover a forgotten";
+    if let Some(which) = &phrase.which {
+        noun = format!("{which} {noun}");
+        the |= matches!(which.as_str(), "current" | "default" | "latest" | "newest");
+        the &= which != "all";
+    }
     out.push(' ');
-    out.push_str(&match (phrase.one, owned) {
+    out.push_str(&match (phrase.one, the) {
         (true, _) => with_article(&noun),
-        (false, Some(_)) if verb != "recover a forgotten" => format!("the {noun}"),
-        (false, _) => noun,
+        (false, true) => format!("the {noun}"),
+        (false, false) => noun,
     });
     if let Some(owner) = owned {
         out.push_str(" of ");
@@ -504,6 +316,53 @@ mod tests {
             "List the issues of a repo",
         );
         check("GET /v1/{}", "getById", "Get by ID");
+        check("GET /posts/recent", "listRecentPosts", "List recent posts");
+        check("DELETE /orders/all", "deleteAllOrders", "Delete all orders");
+        check(
+            "GET /users/{}/orders/all",
+            "listAllUserOrders",
+            "List all orders of a user",
+        );
+        check(
+            "GET /releases/latest",
+            "getLatestRelease",
+            "Get the latest release",
+        );
+        check(
+            "GET /recipes/random",
+            "getRandomRecipe",
+            "Get a random recipe",
+        );
+        check("GET /users/me", "getCurrentUser", "Get the current user");
+        check(
+            "PATCH /users/me",
+            "updateCurrentUser",
+            "Update the current user",
+        );
+        check(
+            "GET /users/me/playlists",
+            "listUsersMePlaylists",
+            "List playlists",
+        );
+        check("POST /auth/login", "login", "Log in");
+        check("POST /shops/{}/login", "loginShop", "Log in a shop");
+        check(
+            "POST /coupons/validate-coupon",
+            "validateCoupon",
+            "Validate coupon",
+        );
+        check(
+            "POST /community/api/community/posts",
+            "createCommunityPost",
+            "Create a post",
+        );
+        check("POST /receive_report", "receiveReport", "Receive report");
+        check("GET /convert_video", "convertVideo", "Convert video");
+        check(
+            "POST /auth/forget-password",
+            "forgetAuthPassword",
+            "Recover a forgotten password",
+        );
         check("GET /", "getRoot", "Get the root");
         check(
             "DELETE /posts/{}/like",
