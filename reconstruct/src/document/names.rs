@@ -48,29 +48,47 @@ pub(crate) fn camel(words: &[String]) -> String {
     })
 }
 
+/// Plurals that the rules get wrong, and what they are the plurals of; also at the end of words written as one.
+#[rustfmt::skip]
+const IRREGULAR: [(&str, &str); 40] = [
+    ("aliases", "alias"), ("analyses", "analysis"), ("apis", "api"), ("atlases", "atlas"), ("avalanches", "avalanche"),
+    ("axes", "axis"), ("biases", "bias"), ("bonuses", "bonus"), ("buses", "bus"), ("caches", "cache"), ("campuses", "campus"),
+    ("canvases", "canvas"), ("children", "child"), ("cookies", "cookie"), ("cpus", "cpu"), ("crises", "crisis"),
+    ("criteria", "criterion"), ("diagnoses", "diagnosis"), ("echoes", "echo"), ("emojis", "emoji"), ("gases", "gas"),
+    ("gpus", "gpu"), ("heroes", "hero"), ("hypotheses", "hypothesis"), ("indices", "index"), ("kpis", "kpi"),
+    ("leaves", "leaf"), ("lenses", "lens"), ("matrices", "matrix"), ("menus", "menu"), ("movies", "movie"),
+    ("people", "person"), ("quizzes", "quiz"), ("shelves", "shelf"), ("skus", "sku"), ("statuses", "status"),
+    ("uris", "uri"), ("vertices", "vertex"), ("viruses", "virus"), ("wikis", "wiki"),
+];
+/// What is its own plural, or none.
+const SAME: [&str; 11] = [
+    "series",
+    "news",
+    "species",
+    "status",
+    "address",
+    "analysis",
+    "sms",
+    "dns",
+    "canvas",
+    "alias",
+    "kubernetes",
+];
+
 /// The singular of an English noun, by rule; what is no plural stays.
 pub(crate) fn singular(word: &str) -> String {
-    const ODD: [(&str, &str); 8] = [
-        ("people", "person"),
-        ("children", "child"),
-        ("indices", "index"),
-        ("vertices", "vertex"),
-        ("matrices", "matrix"),
-        ("movies", "movie"),
-        ("cookies", "cookie"),
-        ("leaves", "leaf"),
-    ];
-    const SAME: [&str; 8] = [
-        "series", "news", "species", "status", "address", "analysis", "sms", "dns",
-    ];
-    if let Some((_, one)) = ODD.iter().find(|(many, _)| *many == word) {
-        return (*one).to_owned();
-    }
     let cut = |n: usize| {
         word.get(..word.len().saturating_sub(n))
             .unwrap_or(word)
             .to_owned()
     };
+    let irregular = |(many, _): &&(&str, &str)| {
+        // Of the short ones only the whole word: `taxis` is no `axis`.
+        word == *many || many.len() > 5 && word.ends_with(many)
+    };
+    if let Some((many, one)) = IRREGULAR.iter().find(irregular) {
+        return cut(many.len()) + one;
+    }
     if SAME.contains(&word)
         || word.len() < 4
         || word.ends_with("ss")
@@ -156,6 +174,17 @@ mod tests {
             ("bus", "bus"),
             ("news", "news"),
             ("addresses", "address"),
+            ("aliases", "alias"),
+            ("alias", "alias"),
+            ("accountstatuses", "accountstatus"),
+            ("databases", "database"),
+            ("purchases", "purchase"),
+            ("caches", "cache"),
+            ("branches", "branch"),
+            ("apis", "api"),
+            ("taxis", "taxis"),
+            ("menus", "menu"),
+            ("series", "series"),
         ] {
             assert_eq!(singular(many), one);
         }

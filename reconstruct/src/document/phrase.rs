@@ -29,7 +29,7 @@ const ACTIONS: &[&str] = &[
     "subscribe", "suspend", "sync", "tag", "terminate", "toggle", "track", "train", "transfer", "transform",
     "translate", "trigger", "truncate", "unarchive", "unassign", "unban", "unblock", "unfollow", "uninstall", "unlink",
     "unlock", "unmute", "unpublish", "unregister", "unsubscribe", "unsuspend", "untag", "update", "upgrade", "upload",
-    "upsert", "validate", "verify", "void", "withdraw", "write",
+    "upsert", "validate", "verify", "visualize", "void", "withdraw", "write",
 ];
 /// Verbs only with what they are done to (`request-otp`, `test-connection`); alone they are nouns more often.
 #[rustfmt::skip]
@@ -37,10 +37,15 @@ const ACTIONS_ON: [&str; 14] = [
     "append", "describe", "forget", "invalidate", "make", "place", "post", "receive", "request", "scan", "select", "swap",
     "switch", "test",
 ];
+/// Verbs only where a value before picks what they are done to (`POST /posts/{postId}/like`).
+#[rustfmt::skip]
+const ACTIONS_ON_ONE: [&str; 12] = [
+    "bookmark", "downvote", "favourite", "like", "pin", "reblog", "report", "repost", "review", "upvote", "view", "vote",
+];
 /// What GET does beside getting.
 #[rustfmt::skip]
-const QUESTIONS: [&str; 23] = [
-    "calculate", "check", "compare", "convert", "download", "estimate", "export", "extract", "find", "generate", "get",
+const QUESTIONS: [&str; 26] = [
+    "analyze", "calculate", "check", "classify", "compare", "convert", "detect", "download", "estimate", "export", "extract", "find", "generate", "get",
     "list", "logout", "lookup", "ping", "preview", "query", "refresh", "search", "send", "suggest", "validate", "verify",
 ];
 /// Which of the things before they are: `/orders/recent`.
@@ -132,11 +137,15 @@ fn is_plural(noun: &[String]) -> bool {
         .is_some_and(|w| singular(w) != *w && !ONE_THING.contains(&w.as_str()))
 }
 
-fn is_action(method: Method, word: &str, alone: bool) -> bool {
+/// Whether a word at the end of a path is what is done: `alone`, or to the words behind it; to one that a value `picked`.
+fn is_action(method: Method, word: &str, alone: bool, picked: bool) -> bool {
     match method {
         Method::Get | Method::Head => QUESTIONS.contains(&word),
         Method::Post | Method::Put | Method::Patch => {
-            ACTIONS.contains(&word) || !alone && ACTIONS_ON.contains(&word)
+            let undone = word.strip_prefix("un").unwrap_or(word);
+            ACTIONS.contains(&word)
+                || !alone && ACTIONS_ON.contains(&word)
+                || alone && picked && [word, undone].iter().any(|w| ACTIONS_ON_ONE.contains(w))
         }
         Method::Delete | Method::Options => false,
     }
@@ -214,15 +223,16 @@ impl Sentence {
 
     /// Takes the action off that the path ends in, and what it is done to where the same segment says so.
     fn action(&mut self, method: Method) -> Option<(Vec<String>, Vec<String>)> {
-        let last = self.nouns.last_mut()?;
+        let (last, before) = self.nouns.split_last_mut()?;
+        let picked = before.last().is_some_and(|n| n.picked);
         let (first, end) = (last.words.first()?, last.words.last()?);
-        let leads = is_action(method, first, last.words.len() == 1);
+        let leads = is_action(method, first, last.words.len() == 1, picked);
         // `bulk-delete`, but not `credit-check` where it is asked for.
         let follows = !leads
             && last.words.len() == 2
             && method == Method::Post
             && matches!(first.as_str(), "bulk" | "batch" | "mass" | "force")
-            && is_action(method, end, true);
+            && is_action(method, end, true, picked);
         if !leads && !follows {
             return None;
         }

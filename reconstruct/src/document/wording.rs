@@ -143,10 +143,13 @@ pub(crate) fn tag(path: &[Part]) -> String {
 }
 
 fn written(word: &str) -> Option<String> {
-    WRITTEN
-        .iter()
-        .find(|(w, _)| *w == word)
+    let find = |word: &str| WRITTEN.iter().find(|(w, _)| *w == word);
+    find(word)
         .map(|(_, as_is)| (*as_is).to_owned())
+        .or_else(|| {
+            let one = word.strip_suffix('s')?;
+            find(one).map(|(_, as_is)| format!("{as_is}s"))
+        })
 }
 
 /// What the operations of a tag are about.
@@ -172,11 +175,19 @@ fn text(words: &[String]) -> String {
     all.join(" ")
 }
 
+/// By how it is said: letters of an abbreviation one by one.
 fn with_article(noun: &str) -> String {
-    match noun.bytes().next() {
-        Some(b'a' | b'e' | b'i' | b'o' | b'A') => format!("an {noun}"),
-        _ => format!("a {noun}"),
-    }
+    let first = noun.split(' ').next().unwrap_or("");
+    let spelt = first.len() > 1 && first.bytes().all(|b| b.is_ascii_uppercase());
+    let starts = |all: &[&str]| all.iter().any(|s| first.starts_with(s));
+    let an = if spelt {
+        first.starts_with(|c| "AEFHILMNORSX".contains(c))
+    } else if first.starts_with(['u', 'U']) {
+        starts(&["un", "up", "um", "ul"]) && !starts(&["uni"])
+    } else {
+        starts(&["a", "e", "i", "o", "hour", "A"]) && !starts(&["eu", "one", "once"])
+    };
+    format!("{} {noun}", if an { "an" } else { "a" })
 }
 
 /// One line for people: `List the orders of a user`.
@@ -356,6 +367,18 @@ mod tests {
             "createCommunityPost",
             "Create a post",
         );
+        check("GET /aliases/{}", "getAlias", "Get an alias");
+        check("GET /urls", "listUrls", "List URLs");
+        check(
+            "POST /sms-campaigns",
+            "createSmsCampaign",
+            "Create an SMS campaign",
+        );
+        check("POST /units", "createUnit", "Create a unit");
+        check("POST /uploads", "createUpload", "Create an upload");
+        check("POST /posts/{}/like", "likePost", "Like a post");
+        check("POST /posts/{}/unlike", "unlikePost", "Unlike a post");
+        check("POST /posts/like", "createPostsLike", "Create a like");
         check("POST /receive_report", "receiveReport", "Receive report");
         check("GET /convert_video", "convertVideo", "Convert video");
         check(
