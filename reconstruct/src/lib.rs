@@ -19,6 +19,7 @@ mod class;
 mod cluster;
 mod codes;
 mod credentials;
+mod discriminator;
 mod document;
 mod endings;
 mod evidence;

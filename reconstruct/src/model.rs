@@ -111,7 +111,7 @@ struct State {
     identities: Seen,
 }
 
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 impl Model {
     /// A model that has seen nothing.

@@ -4,9 +4,12 @@
 //! It keeps no value but small vocabularies of words. Shapes merge; the order of what came in does not matter.
 
 use crate::bounded::{Bound, Entry, Slot, Thinned};
+use crate::discriminator::{self, Discriminators};
 use crate::keys;
+use crate::name::Name;
 use crate::strings::Strings;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Deeper values are known to be there and not looked at.
 pub(crate) const DEEPEST: usize = 24;
@@ -60,6 +63,8 @@ pub(crate) struct Objects {
     #[serde(skip)]
     pub up: u8,
     pub members: Thinned<Property>,
+    /// What members named like a discriminator decide, if there are any.
+    pub discriminators: Option<Box<Discriminators>>,
     /// Where the member that came first stood last time.
     #[serde(skip)]
     first: u16,
@@ -72,6 +77,8 @@ pub(crate) struct Open {
     number: u32,
     sure: bool,
     bound: Bound,
+    /// By slot, the members it had.
+    present: u64,
     /// The slot of the member before.
     last: Option<usize>,
 }
@@ -140,12 +147,7 @@ impl Shape {
             _ => {}
         }
         match (&mut self.objects, other.objects) {
-            (Some(mine), Some(more)) => {
-                mine.count = mine.count.saturating_add(more.count);
-                mine.complete = mine.complete.saturating_add(more.complete);
-                mine.up = mine.up.max(more.up);
-                mine.members.merge(more.members);
-            }
+            (Some(mine), Some(more)) => mine.merge(*more),
             (mine @ None, more) => *mine = more,
             _ => {}
         }
@@ -167,6 +169,7 @@ impl Shape {
             objects
                 .members
                 .adjust(bound(depth, scale), |p| p.shape.fit(depth + 1, scale));
+            objects.check();
         }
     }
 
@@ -182,7 +185,7 @@ impl Shape {
         let objects = self
             .objects
             .as_ref()
-            .map_or(0, |o| size_of::<Objects>() as u32 + o.members.charge());
+            .map_or(0, |o| size_of::<Objects>() as u32 + o.charge());
         strings + arrays + objects
     }
 
@@ -198,7 +201,7 @@ impl Shape {
         let objects = self
             .objects
             .as_ref()
-            .map_or(0, |o| size_of::<Objects>() + o.members.heap());
+            .map_or(0, |o| size_of::<Objects>() + o.heap());
         strings + arrays + objects
     }
 
@@ -248,8 +251,68 @@ impl Objects {
             number: self.count,
             sure,
             bound: bound(depth, scale),
+            present: 0,
             last: None,
         }
+    }
+
+    /// Ends an object; `seen` are the members named like a discriminator that were texts, with their texts.
+    pub(crate) fn close(&mut self, open: &Open, seen: &[(Cow<'_, str>, Cow<'_, str>)]) {
+        if !open.sure || seen.is_empty() {
+            return;
+        }
+        let members = self.members.len();
+        self.discriminators
+            .get_or_insert_default()
+            .learn(seen, open.present, members);
+        self.check();
+    }
+
+    /// Once members were thinned out, their slots mean nothing.
+    fn check(&mut self) {
+        if self.members.is_thinned()
+            && let Some(discriminators) = &mut self.discriminators
+        {
+            discriminators.give_up();
+        }
+    }
+
+    fn merge(&mut self, other: Objects) {
+        self.count = self.count.saturating_add(other.count);
+        self.complete = self.complete.saturating_add(other.complete);
+        self.up = self.up.max(other.up);
+        let known = self.discriminators.is_some() || other.discriminators.is_some();
+        let names = |members: &Thinned<Property>| -> Vec<Name> {
+            let all = members.iter().map(|(n, _)| n.into());
+            if known { all.collect() } else { Vec::new() }
+        };
+        let (mine, theirs) = (names(&self.members), names(&other.members));
+        self.members.merge(other.members);
+        if !known {
+            return;
+        }
+        let slots = |before: &[Name]| -> Vec<Option<usize>> {
+            let at = |name: &str| before.binary_search_by(|n| n.as_str().cmp(name)).ok();
+            self.members.iter().map(|(name, _)| at(name)).collect()
+        };
+        let (mine, theirs) = (slots(&mine), slots(&theirs));
+        let all = self.discriminators.get_or_insert_default();
+        all.place(&mine);
+        if let Some(mut more) = other.discriminators {
+            more.place(&theirs);
+            all.merge(*more);
+        }
+        self.check();
+    }
+
+    /// The charge of what is below.
+    pub(crate) fn charge(&self) -> u32 {
+        self.members.charge() + self.discriminators.as_ref().map_or(0, |d| d.charge())
+    }
+
+    fn heap(&self) -> usize {
+        let discriminators = self.discriminators.as_ref();
+        self.members.heap() + discriminators.map_or(0, |d| size_of::<Discriminators>() + d.heap())
     }
 
     /// Whether every whole object had the member `name`.
@@ -270,6 +333,9 @@ impl Objects {
     ) {
         let held = self.members.held();
         let slot = self.slot(open, name);
+        if let Slot::Own(at @ 0..discriminator::MOST_MEMBERS) = slot {
+            open.present |= 1 << at;
+        }
         let property = self.members.at(slot);
         if open.sure && property.last != open.number && slot != Slot::Rest {
             property.last = open.number;
@@ -294,8 +360,15 @@ impl Objects {
         if keys::is_data(name) {
             return self.members.rest_slot();
         }
+        let members = self.members.len();
         let slot = self.members.slot(name, open.bound);
         if let Slot::Own(at) = slot {
+            if self.members.len() > members {
+                open.present = discriminator::shift(open.present, at);
+                if let Some(discriminators) = &mut self.discriminators {
+                    discriminators.insert(at);
+                }
+            }
             let next = at.min(usize::from(u16::MAX)) as u16;
             match open.last {
                 None => self.first = next,

@@ -45,6 +45,45 @@ fn a_comment_with_replies_is_one_component_that_refers_to_itself() {
 }
 
 #[test]
+fn kinds_of_objects_are_told_apart_by_a_discriminator() {
+    check(
+        "/paths/~1topics~1{topicId}/get/responses/200/content/application~1json/schema/properties/attachments/items",
+        &json!({"$ref": "#/components/schemas/Attachment"}),
+    );
+    check(
+        "/components/schemas/Attachment",
+        &json!({
+            "oneOf": [
+                {"$ref": "#/components/schemas/LinkAttachment"},
+                {"$ref": "#/components/schemas/PictureAttachment"},
+                {"$ref": "#/components/schemas/PollAttachment"},
+            ],
+            "discriminator": {
+                "propertyName": "kind",
+                "mapping": {
+                    "link": "#/components/schemas/LinkAttachment",
+                    "picture": "#/components/schemas/PictureAttachment",
+                    "poll": "#/components/schemas/PollAttachment",
+                },
+            },
+        }),
+    );
+    check(
+        "/components/schemas/LinkAttachment",
+        &json!({
+            "type": "object",
+            "properties": {
+                "id": {"type": "integer"},
+                "kind": {"type": "string", "enum": ["link"]},
+                "preview": {"type": "string"},
+                "url": {"type": "string", "format": "uri"},
+            },
+            "required": ["id", "kind", "url"],
+        }),
+    );
+}
+
+#[test]
 fn a_person_in_a_list_and_alone_is_one_component() {
     let person = json!({"$ref": "#/components/schemas/Person"});
     check(
@@ -91,6 +130,7 @@ fn folded_and_merged_schemas_accept_what_was_seen() {
             for exchange in &exchanges {
                 let template = match exchange.path.as_str() {
                     "/people" => "/people",
+                    p if p.starts_with("/topics") => "/topics/{topicId}",
                     p if p.starts_with("/people") => "/people/{personId}",
                     _ => "/comments/{commentId}",
                 };

@@ -32,25 +32,32 @@ struct Found {
     /// Which one was found first.
     order: usize,
     name: Name,
-    recursive: bool,
+    /// What refers to itself and what a discriminator refers to are components even if they occur once.
+    referred: bool,
 }
 
 impl Components {
     /// Counts the object schemas in `schema`; `name` is what the outermost is likely to be.
     pub(crate) fn count(&mut self, schema: &Value, name: &Name) {
+        self.count_as(schema, name, false);
+    }
+
+    /// `kind` says that it is one of the kinds a discriminator tells apart.
+    fn count_as(&mut self, schema: &Value, name: &Name, kind: bool) {
         let Value::Object(map) = schema else { return };
         let outward = outward(schema);
-        let target = inward(map).contains(&0);
-        if is_candidate(map, &outward) {
+        let target = kind || inward(map).contains(&0);
+        if kind || is_candidate(map, &outward) {
             let order = self.found.len();
             let own = own_name(map, name);
             let found = self.found.entry(schema.to_string()).or_insert(Found {
                 count: 0,
                 order,
                 name: own.clone(),
-                recursive: target,
+                referred: target,
             });
             found.count += 1;
+            found.referred |= target;
             if (own.short.len(), &own.short) < (found.name.short.len(), &found.name.short) {
                 found.name = own;
             }
@@ -62,6 +69,9 @@ impl Components {
         for (child, hint) in children(map, name) {
             self.count(child, &hint);
         }
+        for (word, kind) in kinds(map) {
+            self.count_as(kind, &of_kind(name, word), true);
+        }
     }
 
     /// Chooses names: in the order in which schemas were found the short one, the long one where that is taken, and a number
@@ -70,7 +80,7 @@ impl Components {
         let mut wanted: Vec<(&String, &Found)> = self
             .found
             .iter()
-            .filter(|(_, f)| f.count >= 2 || f.recursive)
+            .filter(|(_, f)| f.count >= 2 || f.referred)
             .collect();
         wanted.sort_by_key(|(_, f)| f.order);
         let mut taken: BTreeSet<String> = BTreeSet::new();
@@ -128,16 +138,23 @@ impl Components {
                         .collect(),
                 ),
                 ("items" | "additionalProperties", v) => self.refer_below(v, around),
-                ("anyOf", Value::Array(all)) => {
+                ("anyOf" | "oneOf", Value::Array(all)) => {
                     Value::Array(all.iter().map(|a| self.refer_below(a, around)).collect())
                 }
                 (_, v) => v.clone(),
             };
             (k.clone(), v)
         };
-        let out = map.iter().map(each).collect();
+        let mut out: Map<String, Value> = map.iter().map(each).collect();
         if object {
             around.pop();
+        }
+        if let Some(Value::Object(discriminator)) = out.get_mut("discriminator") {
+            let reference = |kind: &Value| self.chosen.get(&kind.to_string()).map(|n| reference(n));
+            let mapping: Map<String, Value> = kinds(map)
+                .filter_map(|(word, kind)| Some((word.to_owned(), json!(reference(kind)?))))
+                .collect();
+            discriminator.insert("mapping".into(), Value::Object(mapping));
         }
         Value::Object(out)
     }
@@ -159,6 +176,37 @@ fn reference(name: &str) -> String {
     format!("#/components/schemas/{name}")
 }
 
+/// The kinds a discriminator tells apart, with their words.
+fn kinds(map: &Map<String, Value>) -> impl Iterator<Item = (&str, &Value)> {
+    let name = map
+        .get("discriminator")
+        .and_then(|d| d.get("propertyName"))
+        .and_then(Value::as_str);
+    let all = map.get("oneOf").and_then(Value::as_array);
+    name.zip(all).into_iter().flat_map(|(name, all)| {
+        all.iter().filter_map(move |kind| {
+            let word = kind.get("properties")?.get(name)?.get("enum")?.get(0)?;
+            Some((word.as_str()?, kind))
+        })
+    })
+}
+
+/// `CardPayment` for the payments that are cards.
+fn of_kind(name: &Name, word: &str) -> Name {
+    let own = names::nested(word);
+    let with = |base: &str| {
+        if own.ends_with(base) {
+            own.clone()
+        } else {
+            format!("{own}{base}")
+        }
+    };
+    Name {
+        short: with(&name.short),
+        long: with(&name.long),
+    }
+}
+
 fn is_object(map: &Map<String, Value>) -> bool {
     match map.get("type") {
         Some(Value::String(kind)) => kind == "object",
@@ -170,6 +218,9 @@ fn is_object(map: &Map<String, Value>) -> bool {
 /// Nullable objects stay where they are: a reference cannot add `null` in OpenAPI 3.0. What refers to something around it means
 /// something else elsewhere.
 fn is_candidate(map: &Map<String, Value>, outward: &BTreeSet<u64>) -> bool {
+    if map.contains_key("discriminator") {
+        return outward.is_empty();
+    }
     map.get("type").is_some_and(|t| t == "object")
         && !map.contains_key("nullable")
         && outward.is_empty()
@@ -275,9 +326,10 @@ fn is_vague(member: &str) -> bool {
 fn own_name(map: &Map<String, Value>, name: &Name) -> Name {
     let members = map.get("properties").and_then(Value::as_object);
     let listed = |(member, schema): (&String, &Value)| {
-        let list = schema.get("items").and_then(|i| i.get("type"));
-        list.is_some_and(|t| t == "object")
-            && (is_envelope(member) || names::nested(member) == name.short)
+        let item = schema.get("items");
+        item.is_some_and(|i| {
+            i.get("type").is_some_and(|t| t == "object") || i.get("discriminator").is_some()
+        }) && (is_envelope(member) || names::nested(member) == name.short)
     };
     if !members.is_some_and(|m| m.iter().any(listed)) {
         return name.clone();

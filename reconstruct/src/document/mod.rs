@@ -19,6 +19,7 @@ mod roles;
 mod schema;
 mod security;
 mod template;
+mod union;
 mod vocabulary;
 mod wording;
 

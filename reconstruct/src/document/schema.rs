@@ -4,6 +4,7 @@
 //! only as members of closed vocabularies of words.
 
 use super::entities::Entities;
+use super::union::Union;
 use super::{OpenApi, vocabulary};
 use crate::format;
 use crate::likeness;
@@ -66,8 +67,8 @@ impl Dialect<'_> {
             // OpenAPI 3.0 has no type for null alone, and `nullable` wants one beside it: a nullable string that is only
             // ever null is the nearest.
             (0, OpenApi::V30) => json!({"type": "string", "nullable": true, "enum": [null]}),
-            (1, _) if null && alternatives.iter().all(|a| a.contains_key(RECURSIVE)) => {
-                // A reference cannot be made nullable.
+            (1, _) if null && !alternatives.iter().all(|a| a.contains_key("type")) => {
+                // A reference cannot be made nullable, nor can a union.
                 json!({"anyOf": [alternatives.remove(0), self.union(Vec::new(), true)]})
             }
             (1, _) => {
@@ -84,7 +85,7 @@ impl Dialect<'_> {
                 json!({"anyOf": alternatives})
             }
             (_, OpenApi::V30) => {
-                let first = |a: &&mut Map<String, Value>| !a.contains_key(RECURSIVE);
+                let first = |a: &&mut Map<String, Value>| a.contains_key("type");
                 if null && let Some(first) = alternatives.iter_mut().find(first) {
                     self.allow_null(first);
                 }
@@ -133,6 +134,9 @@ impl Dialect<'_> {
             .iter()
             .map(|(name, p)| (name.to_owned(), self.schema(&p.shape, name)))
             .collect();
+        if let Some(union) = Union::of(objects).filter(|_| !self.textual) {
+            return kinds(&union, &properties);
+        }
         let required: Vec<&str> = objects
             .members
             .iter()
@@ -199,6 +203,28 @@ impl Dialect<'_> {
         }
         schema
     }
+}
+
+/// One schema for each kind; components put the references into the discriminator.
+fn kinds(union: &Union<'_>, properties: &Map<String, Value>) -> Map<String, Value> {
+    let kind = |kind: &super::union::Kind<'_>| {
+        let mut own: Map<String, Value> = properties
+            .iter()
+            .filter(|(name, _)| kind.members.contains(&name.as_str()))
+            .map(|(name, schema)| (name.clone(), schema.clone()))
+            .collect();
+        let word = json!({"type": "string", "enum": [kind.word]});
+        own.insert(union.discriminator.to_owned(), word);
+        json!({"type": "object", "properties": own, "required": kind.required})
+    };
+    let all: Vec<Value> = union.kinds.iter().map(kind).collect();
+    Map::from_iter([
+        ("oneOf".to_owned(), Value::Array(all)),
+        (
+            "discriminator".to_owned(),
+            json!({"propertyName": union.discriminator}),
+        ),
+    ])
 }
 
 /// Whether the names of members are data: too many to keep, mostly ids, or many, seldom and all alike.

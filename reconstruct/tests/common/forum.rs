@@ -1,4 +1,4 @@
-//! A forum: comments that answer comments, people in several places, codes of published lists, empty texts, long names.
+//! A forum: comments that answer comments, attachments of several kinds, people in several places, codes of published lists, empty texts, long names.
 
 use super::{Draw, Exchange};
 use serde_json::{Value, json};
@@ -27,17 +27,45 @@ fn person(d: &mut Draw) -> Value {
     person
 }
 
+fn attachment(d: &mut Draw) -> Value {
+    let id = d.next() % 100_000;
+    match d.next() % 3 {
+        0 => {
+            json!({"id": id, "kind": "picture", "width": d.next() % 4000, "height": d.next() % 4000})
+        }
+        1 => {
+            json!({"id": id, "kind": "poll", "question": format!("{id} or not?"), "answers": [d.next() % 5]})
+        }
+        _ => {
+            let mut link =
+                json!({"id": id, "kind": "link", "url": format!("https://example.com/{id}")});
+            if d.next().is_multiple_of(2) {
+                link["preview"] = json!(format!("Preview of {id}, and more"));
+            }
+            link
+        }
+    }
+}
+
 /// `n` exchanges.
 pub fn forum(n: usize, seed: u64) -> Vec<Exchange> {
     let mut d = Draw(seed);
     (0..n)
         .map(|i| {
             let id = 1000 + d.next() % 500;
-            match i % 3 {
+            match i % 4 {
                 0 => Exchange::new("GET", &format!("/comments/{id}"), 200)
                     .json(&comment(&mut d, 0).to_string()),
                 1 => Exchange::new("GET", &format!("/people/{id}"), 200)
                     .json(&person(&mut d).to_string()),
+                2 => {
+                    let mut body = json!({"pinned_attachment": null});
+                    if d.next().is_multiple_of(2) {
+                        body["pinned_attachment"] = attachment(&mut d);
+                    }
+                    body["attachments"] = (0..3).map(|_| attachment(&mut d)).collect();
+                    Exchange::new("GET", &format!("/topics/{id}"), 200).json(&body.to_string())
+                }
                 _ => {
                     let people: Vec<Value> = (0..3).map(|_| person(&mut d)).collect();
                     Exchange::new("GET", "/people", 200)

@@ -20,6 +20,12 @@ pub fn refused(root: &Value, schema: &Value, value: &Value) -> Option<String> {
     {
         return Some(format!("{value} fits none of {schema}"));
     }
+    if let Some(all) = schema.get("oneOf").and_then(Value::as_array) {
+        let fit = |s: &&Value| refused(root, s, value).is_none();
+        if all.iter().filter(fit).count() != 1 {
+            return Some(format!("{value} does not fit one of {schema}"));
+        }
+    }
     if let Some(kind) = schema.get("type") {
         let fits = |kind: &Value| match kind.as_str() {
             Some("null") => value.is_null(),
