@@ -262,7 +262,7 @@ fn urlencoded(shape: &mut Shape, bytes: &[u8], complete: bool, scale: Scale) -> 
         rest = rest.rsplit_once('&').map_or("", |(whole, _)| whole);
     }
     for (name, value) in pairs(rest) {
-        objects.member(&mut open, &name, |member| member.text(|s| s.learn(&value)));
+        objects.member(&mut open, &name, 0, |member| member.text(|s| s.learn(&value)));
     }
     json::Read::Json
 }
@@ -334,7 +334,7 @@ fn multipart(
             }
         }
         let Some(name) = name else { continue };
-        objects.member(&mut open, &name, |member| {
+        objects.member(&mut open, &name, 0, |member| {
             if file || (!media.is_empty() && Kind::of(&media) == Kind::Binary) {
                 member.text(|s| s.learn_opaque(format::FILE))
             } else if Kind::of(&media) == Kind::Json && !media.is_empty() {

@@ -25,6 +25,10 @@ pub(crate) trait Entry: Default {
     fn merge(&mut self, other: Self);
     /// Its share of a bound, bytes. Never falls as more is learnt.
     fn charge(&self) -> u32;
+    /// What is charged for a key in addition, whatever its value.
+    fn charge_of_key(_key: &str) -> u32 {
+        0
+    }
     /// Heap bytes held beyond the value itself.
     fn heap(&self) -> usize;
 }
@@ -85,6 +89,11 @@ fn entry<V>() -> u32 {
     (size_of::<(Name, V)>() * 9 / 8 + 8) as u32
 }
 
+/// The charge of one entry.
+fn own<V: Entry>(key: &Name, value: &V) -> u32 {
+    entry::<V>() + key.heap() as u32 + V::charge_of_key(key.as_str()) + value.charge()
+}
+
 fn passes(key: &str, level: u8) -> bool {
     if key.len() > LONGEST_KEY || level >= LAST_LEVEL {
         return false;
@@ -107,7 +116,7 @@ impl<V: Entry> Thinned<V> {
             Ok(at) => Slot::Own(at),
             Err(at) if passes(key, self.level) => {
                 let (name, value) = (Name::from(key), V::default());
-                self.charge += entry::<V>() + name.heap() as u32 + value.charge();
+                self.charge += own(&name, &value);
                 if self.entries.len() == self.entries.capacity() {
                     // Doubling would hold twice of what is charged.
                     self.entries
@@ -266,10 +275,7 @@ impl<V: Entry> Thinned<V> {
     }
 
     fn recount(&mut self) {
-        let own = self
-            .entries
-            .iter()
-            .map(|(k, v)| entry::<V>() + k.heap() as u32 + v.charge());
+        let own = self.entries.iter().map(|(k, v)| own(k, v));
         let rest = self.rest.as_ref().map(|r| entry::<V>() + r.charge());
         self.charge = own.chain(rest).fold(0, u32::saturating_add);
     }

@@ -2,41 +2,35 @@
 //!
 //! In: for each whole object, its members named like a discriminator (`type`, `kind`, `object`, …) with their words, and which
 //! members it had. Out: per word, how often it was seen and which members were there with it, and missing with it. Members are
-//! bits, one for each slot of the object, so that counting costs a few instructions per object. It keeps no value but words,
-//! and gives up for good when there are too many members or words: it never says more than all objects bear out.
+//! bits, one for each slot of the object, so that counting costs a few instructions per object and nothing where no member is
+//! named so. It keeps no value but words, and gives up for good when there are too many members or words: it never says more
+//! than all objects bear out.
 
 use crate::name::Name;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 
 /// Objects with more members are not looked at.
 pub(crate) const MOST_MEMBERS: usize = 64;
+/// Where more members are named like a discriminator, none is looked at.
+pub(crate) const MOST_CANDIDATES: usize = 4;
 /// A member with more words decides nothing.
 const MOST_WORDS: usize = 12;
 const LONGEST_WORD: usize = 32;
-/// Members of one object that are looked at. The same ones for any order: those with the shortest names.
-const MOST_CANDIDATES: usize = 3;
-/// Members named so in one object; with more of them (the same name again and again) it is not counted.
-const MOST_IN_OBJECT: usize = 8;
-/// What one candidate is charged. Most have three to five words, some have none left.
-const CHARGE: u32 = 240;
+/// What a candidate is charged. Most have three to five words, some have none left.
+pub(crate) const CHARGE: u32 = 240;
 
-/// The candidates of the objects at one position.
+/// The members named like a discriminator of the objects at one position.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Discriminators {
-    /// Sorted by the length of the name, then the name.
-    candidates: Vec<Candidate>,
+    /// By slot, those that may still decide.
+    live: u64,
+    /// By slot, those that are known to decide nothing.
+    dead: u64,
+    /// The words of each live one, in the order of their slots.
+    words: Vec<Vec<Word>>,
 }
 
-/// A member that may decide.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Candidate {
-    pub name: Name,
-    /// Sorted; `None` once it is known to decide nothing.
-    pub words: Option<Vec<Word>>,
-}
-
-/// One of its words.
+/// One word of a candidate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Word {
     pub text: Name,
@@ -48,206 +42,227 @@ pub(crate) struct Word {
     pub absent: u64,
 }
 
-/// Whether a member's name is like those of discriminators: four of five discriminators in published descriptions are named so.
-#[inline]
-pub(crate) fn is_candidate(name: &str) -> bool {
-    let bytes = name.as_bytes();
-    let ends = |end: &[u8]| {
-        bytes
-            .len()
-            .checked_sub(end.len())
-            .and_then(|at| bytes.get(at..))
-            .is_some_and(|tail| tail.eq_ignore_ascii_case(end))
-    };
-    match bytes.last() {
-        Some(b'e' | b'E') => bytes.len() <= LONGEST_WORD && (ends(b"type") || ends(b"typename")),
-        Some(b'd' | b'D') => bytes.len() <= LONGEST_WORD && ends(b"kind"),
-        Some(b't') => name == "object" || name == "event",
-        Some(b's') => name == "class" || name == "@class",
-        Some(b'y') => name == "category",
-        Some(b'r') => name == "discriminator",
-        _ => false,
-    }
+/// The candidates an object had, by slot, and where their values stand.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Noted {
+    length: u8,
+    slots: [u8; MOST_CANDIDATES],
+    /// `None` if the object had the member twice.
+    values: [Option<u32>; MOST_CANDIDATES],
 }
 
-/// The bits of `members` slots; none when there are too many.
-fn bits(members: usize) -> Option<u64> {
-    match members {
-        MOST_MEMBERS => Some(u64::MAX),
-        n if n < MOST_MEMBERS => Some((1 << n) - 1),
-        _ => None,
-    }
+/// Whether a member's name is like those of discriminators: four of five discriminators in published descriptions are named so.
+pub(crate) fn is_candidate(name: &str) -> bool {
+    let ends = |end: &str| {
+        name.len()
+            .checked_sub(end.len())
+            .and_then(|at| name.get(at..))
+            .is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+    };
+    name.len() <= LONGEST_WORD && (ends("type") || ends("typename") || ends("kind"))
+        || matches!(
+            name,
+            "object" | "event" | "class" | "@class" | "category" | "discriminator"
+        )
+}
+
+/// The bits of the slots below `at`.
+fn below(at: usize) -> u64 {
+    1u64.checked_shl(at as u32).map_or(u64::MAX, |bit| bit - 1)
+}
+
+/// The bit of a slot; none beyond the last one.
+pub(crate) fn bit(at: usize) -> u64 {
+    1u64.checked_shl(at as u32).unwrap_or(0)
 }
 
 /// Makes room for a slot.
-pub(crate) fn shift(bits: u64, at: usize) -> u64 {
-    if at >= MOST_MEMBERS {
-        return bits;
-    }
-    let low = bits & ((1 << at) - 1);
+fn shift(bits: u64, at: usize) -> u64 {
+    let low = bits & below(at);
     low | (bits & !low) << 1
 }
 
 /// Whether a slot's bit is set.
 pub(crate) fn has(bits: u64, at: usize) -> bool {
-    at < MOST_MEMBERS && bits >> at & 1 == 1
+    bits & bit(at) != 0
 }
 
-fn order(name: &str) -> (usize, &str) {
-    (name.len(), name)
+/// The set bits' slots.
+fn slots(bits: u64) -> impl Iterator<Item = usize> {
+    (0..MOST_MEMBERS).filter(move |at| has(bits, *at))
+}
+
+impl Noted {
+    /// The object has the candidate in this slot; its value stands at `value`.
+    pub(crate) fn note(&mut self, slot: usize, value: u32) {
+        let length = usize::from(self.length);
+        let known = self.slots.iter().take(length);
+        let again = known.clone().position(|s| usize::from(*s) == slot);
+        let at = again.unwrap_or(length);
+        if let (Some(s), Some(v)) = (self.slots.get_mut(at), self.values.get_mut(at)) {
+            *s = slot as u8;
+            *v = again.is_none().then_some(value);
+            self.length = self.length.max(at as u8 + 1);
+        }
+    }
+
+    /// A member got the slot `at`.
+    pub(crate) fn insert(&mut self, at: usize) {
+        for slot in &mut self.slots {
+            *slot = slot.saturating_add(u8::from(usize::from(*slot) >= at));
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// The slots with where their values stand.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (usize, u32)> {
+        let all = self.slots.iter().zip(&self.values);
+        all.take(usize::from(self.length))
+            .filter_map(|(slot, value)| Some((usize::from(*slot), (*value)?)))
+    }
 }
 
 impl Discriminators {
-    /// Learns one whole object of `members` slots: its candidates with their words, and the bits of what it had.
-    pub(crate) fn learn(
-        &mut self,
-        seen: &[(Cow<'_, str>, Cow<'_, str>)],
-        present: u64,
-        members: usize,
-    ) {
-        for (at, (name, word)) in seen.iter().enumerate() {
-            let Some(candidate) = self.candidate(name) else {
-                continue;
-            };
-            let again = |later: &[(Cow<'_, str>, _)]| later.iter().any(|(n, _)| n == name);
-            // Not counted means that the counts no longer add up to all objects.
-            if seen.len() > MOST_IN_OBJECT || seen.get(at + 1..).is_some_and(again) {
-                continue;
-            }
-            match bits(members) {
-                Some(all) => candidate.count(word, 1, present & all, all & !present),
-                None => candidate.words = None,
-            }
-        }
+    /// By slot, the candidates whose words are wanted.
+    #[inline]
+    pub(crate) fn live(&self) -> u64 {
+        self.live
     }
 
-    fn candidate(&mut self, name: &str) -> Option<&mut Candidate> {
-        let found = self
-            .candidates
-            .binary_search_by(|c| order(c.name.as_str()).cmp(&order(name)));
-        let at = match found {
-            Ok(at) => at,
-            Err(at) if at < MOST_CANDIDATES => {
-                self.candidates.insert(
-                    at,
-                    Candidate {
-                        name: name.into(),
-                        words: Some(Vec::new()),
-                    },
-                );
-                self.candidates.truncate(MOST_CANDIDATES);
-                at
-            }
-            Err(_) => return None,
+    /// Learns the word of the live candidate in `slot`, in a whole object that had the members of the slots `present`, out of
+    /// `members`.
+    pub(crate) fn learn(&mut self, slot: usize, word: &str, present: u64, members: usize) {
+        self.count(slot, word, 1, present, below(members) & !present);
+    }
+
+    fn count(&mut self, slot: usize, word: &str, count: u64, present: u64, absent: u64) {
+        let Some(at) = self.index(slot) else { return };
+        let Some(words) = self.words.get_mut(at) else {
+            return;
         };
-        self.candidates.get_mut(at)
+        let known = |w: &&mut Word| w.text.as_bytes() == word.as_bytes();
+        if let Some(known) = words.iter_mut().find(known) {
+            known.count = known.count.saturating_add(count);
+            known.present |= present;
+            known.absent |= absent;
+            return;
+        }
+        if words.len() == MOST_WORDS || !is_word(word) {
+            return self.end(slot);
+        }
+        let after = words
+            .iter()
+            .take_while(|w| w.text.as_bytes() < word.as_bytes());
+        let place = after.count();
+        words.reserve_exact(1);
+        words.insert(
+            place,
+            Word {
+                text: word.into(),
+                count,
+                present,
+                absent,
+            },
+        );
+    }
+
+    /// Where the words of the live candidate in `slot` are.
+    fn index(&self, slot: usize) -> Option<usize> {
+        has(self.live, slot).then(|| (self.live & below(slot)).count_ones() as usize)
+    }
+
+    /// The candidate in `slot` decides nothing.
+    fn end(&mut self, slot: usize) {
+        if let Some(at) = self.index(slot) {
+            self.words.remove(at);
+            self.live &= !bit(slot);
+        }
+        self.dead |= bit(slot);
     }
 
     /// A member got the slot `at`: whatever was counted did without it.
-    pub(crate) fn insert(&mut self, at: usize) {
-        self.each(|word| {
-            word.present = shift(word.present, at);
-            word.absent = shift(word.absent, at);
-            if at < MOST_MEMBERS {
-                word.absent |= 1 << at;
-            }
-        });
-    }
-
-    /// Moves every bit to where the names stand now; `slots` holds for each slot where it stood before, if it was there.
-    pub(crate) fn place(&mut self, slots: &[Option<usize>]) {
-        if slots.len() > MOST_MEMBERS {
-            return self.give_up();
+    pub(crate) fn insert(&mut self, at: usize, is_candidate: bool) {
+        for mask in [&mut self.live, &mut self.dead] {
+            *mask = shift(*mask, at);
         }
-        self.each(|word| {
-            let (mut present, mut absent) = (0, 0);
-            for (at, before) in slots.iter().enumerate() {
-                let was = |bits| before.is_some_and(|b| has(bits, b));
-                present |= u64::from(was(word.present)) << at;
-                absent |= u64::from(before.is_none() || was(word.absent)) << at;
+        for word in self.words.iter_mut().flatten() {
+            word.present = shift(word.present, at);
+            word.absent = shift(word.absent, at) | bit(at);
+        }
+        if is_candidate {
+            self.live |= bit(at);
+            if let Some(place) = self.index(at) {
+                self.words.insert(place, Vec::new());
             }
-            (word.present, word.absent) = (present, absent);
-        });
+            self.bound();
+        }
     }
 
-    fn each(&mut self, mut change: impl FnMut(&mut Word)) {
-        self.candidates
-            .iter_mut()
-            .filter_map(|c| c.words.as_mut())
-            .flatten()
-            .for_each(&mut change);
-    }
-
-    /// Slots no longer mean what they meant: nothing is known any more.
-    pub(crate) fn give_up(&mut self) {
-        self.candidates.iter_mut().for_each(|c| c.words = None);
+    /// Moves every bit to where the names stand now; `before` holds for each slot where it stood before, if it was there.
+    pub(crate) fn place(&mut self, before: &[Option<usize>]) {
+        let moved = |bits: u64| {
+            let all = before.iter().enumerate();
+            all.filter(|(_, b)| b.is_some_and(|b| has(bits, b)))
+                .fold(0, |moved, (at, _)| moved | bit(at))
+        };
+        let new = before.iter().enumerate().filter(|(_, b)| b.is_none());
+        let new = new.fold(0, |bits, (at, _)| bits | bit(at));
+        (self.live, self.dead) = (moved(self.live), moved(self.dead));
+        for word in self.words.iter_mut().flatten() {
+            (word.present, word.absent) = (moved(word.present), moved(word.absent) | new);
+        }
     }
 
     /// Adds what was counted over the same slots elsewhere.
     pub(crate) fn merge(&mut self, other: Discriminators) {
-        for theirs in other.candidates {
-            let Some(mine) = self.candidate(theirs.name.as_str()) else {
+        for slot in slots(other.dead) {
+            self.end(slot);
+        }
+        for (slot, words) in slots(other.live).zip(other.words) {
+            if has(self.dead, slot) {
                 continue;
-            };
-            match theirs.words {
-                None => mine.words = None,
-                Some(words) => words
-                    .iter()
-                    .for_each(|w| mine.count(w.text.as_str(), w.count, w.present, w.absent)),
             }
+            if self.index(slot).is_none() {
+                self.live |= bit(slot);
+                if let Some(place) = self.index(slot) {
+                    self.words.insert(place, Vec::new());
+                }
+            }
+            for word in words {
+                self.count(
+                    slot,
+                    word.text.as_str(),
+                    word.count,
+                    word.present,
+                    word.absent,
+                );
+            }
+        }
+        self.bound();
+    }
+
+    /// With too many candidates all of them are given up, and those to come.
+    fn bound(&mut self) {
+        if (self.live | self.dead).count_ones() as usize > MOST_CANDIDATES {
+            slots(self.live).for_each(|slot| self.end(slot));
         }
     }
 
-    pub(crate) fn candidates(&self) -> &[Candidate] {
-        &self.candidates
-    }
-
-    /// Never falls.
-    pub(crate) fn charge(&self) -> u32 {
-        size_of::<Discriminators>() as u32 + self.candidates.len() as u32 * CHARGE
+    /// The candidates that may decide, with their words.
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = (usize, &[Word])> {
+        slots(self.live).zip(self.words.iter().map(Vec::as_slice))
     }
 
     pub(crate) fn heap(&self) -> usize {
-        let words = |c: &Candidate| {
-            c.words.as_ref().map_or(0, |words| {
-                words.capacity() * size_of::<Word>()
-                    + words.iter().map(|w| w.text.heap()).sum::<usize>()
-            })
+        let words = |words: &Vec<Word>| {
+            words.capacity() * size_of::<Word>()
+                + words.iter().map(|w| w.text.heap()).sum::<usize>()
         };
-        self.candidates.capacity() * size_of::<Candidate>()
-            + self
-                .candidates
-                .iter()
-                .map(|c| c.name.heap() + words(c))
-                .sum::<usize>()
-    }
-}
-
-impl Candidate {
-    fn count(&mut self, word: &str, count: u64, present: u64, absent: u64) {
-        let Some(words) = &mut self.words else { return };
-        match words.binary_search_by(|w| w.text.as_str().cmp(word)) {
-            Ok(at) => {
-                if let Some(known) = words.get_mut(at) {
-                    known.count = known.count.saturating_add(count);
-                    known.present |= present;
-                    known.absent |= absent;
-                }
-            }
-            Err(at) if words.len() < MOST_WORDS && is_word(word) => {
-                words.reserve_exact(1);
-                words.insert(
-                    at,
-                    Word {
-                        text: word.into(),
-                        count,
-                        present,
-                        absent,
-                    },
-                );
-            }
-            Err(_) => self.words = None,
-        }
+        self.words.capacity() * size_of::<Vec<Word>>()
+            + self.words.iter().map(words).sum::<usize>()
     }
 }
 
@@ -272,34 +287,79 @@ mod tests {
             ("id", false),
             ("status", false),
             ("subject", false),
+            ("größe", false),
             ("", false),
         ] {
             assert_eq!(is_candidate(name), expected, "{name}");
         }
     }
 
-    #[test]
-    fn bits_follow_their_members() {
-        let seen =
-            |name: &'static str, word: &'static str| vec![(Cow::from(name), Cow::from(word))];
-        let mut d = Discriminators::default();
-        // Slots: size, type.
-        d.learn(&seen("type", "a"), 0b11, 2);
-        d.learn(&seen("type", "b"), 0b10, 2);
-        // A member before both: neither word had it.
-        d.insert(0);
-        d.learn(&seen("type", "b"), 0b101, 3);
-        let word = |text: &str, count, present, absent| Word {
+    fn word(text: &str, count: u64, present: u64, absent: u64) -> Word {
+        Word {
             text: text.into(),
             count,
             present,
             absent,
-        };
+        }
+    }
+
+    /// The words of the candidate in the slot, if it may still decide.
+    fn words(d: &Discriminators, slot: usize) -> Option<Vec<Word>> {
+        let of = |(at, words): (usize, &[Word])| (at == slot).then(|| words.to_vec());
+        d.candidates().find_map(of)
+    }
+
+    #[test]
+    fn bits_follow_their_members() {
+        let mut d = Discriminators::default();
+        // Slots: size, type.
+        d.insert(0, false);
+        d.insert(1, true);
+        d.learn(1, "a", 0b11, 2);
+        d.learn(1, "b", 0b10, 2);
+        // A member before both: neither word had it.
+        d.insert(0, false);
+        d.learn(2, "b", 0b101, 3);
         let expected = vec![word("a", 1, 0b110, 0b001), word("b", 2, 0b101, 0b011)];
-        assert_eq!(d.candidates()[0].words, Some(expected));
-        let charged = d.charge();
-        (0..20).for_each(|n| d.learn(&[("type".into(), format!("w{n}").into())], 0, 3));
-        assert_eq!(d.candidates()[0].words, None);
-        assert_eq!(d.charge(), charged);
+        assert_eq!(words(&d, 2), Some(expected));
+        // Elsewhere there was no size, but a kind that comes first.
+        let mut other = Discriminators::default();
+        other.insert(0, true);
+        other.insert(1, true);
+        other.learn(0, "k", 0b11, 2);
+        other.learn(1, "a", 0b11, 2);
+        other.place(&[None, Some(0), None, Some(1)]);
+        d.place(&[Some(0), None, Some(1), Some(2)]);
+        d.merge(other);
+        let expected = vec![word("a", 2, 0b1110, 0b0111), word("b", 2, 0b1001, 0b0111)];
+        assert_eq!(words(&d, 3), Some(expected));
+        assert_eq!(words(&d, 1), Some(vec![word("k", 1, 0b1010, 0b0101)]));
+    }
+
+    #[test]
+    fn what_decides_nothing_is_forgotten_for_good() {
+        let mut d = Discriminators::default();
+        d.insert(0, true);
+        let fresh = d.clone();
+        (0..20).for_each(|n| d.learn(0, &format!("w{n}"), 1, 1));
+        assert_eq!((words(&d, 0), d.live()), (None, 0));
+        d.merge(fresh);
+        assert_eq!((words(&d, 0), d.live()), (None, 0));
+        let mut d = Discriminators::default();
+        (0..MOST_CANDIDATES).for_each(|_| d.insert(0, true));
+        assert_eq!(d.live().count_ones() as usize, MOST_CANDIDATES);
+        d.insert(2, true);
+        d.insert(0, true);
+        assert_eq!((d.live(), d.candidates().count()), (0, 0));
+    }
+
+    #[test]
+    fn a_name_twice_is_not_counted() {
+        let mut noted = Noted::default();
+        noted.note(3, 7);
+        noted.note(5, 9);
+        noted.note(3, 11);
+        noted.insert(4);
+        assert_eq!(noted.values().collect::<Vec<_>>(), [(6, 9)]);
     }
 }

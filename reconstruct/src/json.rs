@@ -4,7 +4,6 @@
 //! JSON teaches nothing. A cut body teaches what stands before the cut. Depth is bounded; nothing here panics.
 
 use crate::bounded::Seen;
-use crate::discriminator;
 use crate::shape::{DEEPEST, OPAQUE, Scale, Shape, tally};
 use crate::tokens::{self, Kind, Token};
 use std::borrow::Cow;
@@ -50,7 +49,6 @@ pub(crate) fn learn(
         sure: complete,
         scale,
         identities,
-        decisive: Vec::new(),
     };
     walker.value(shape, 0, false);
     Read::Json
@@ -63,8 +61,6 @@ struct Walker<'a, 's> {
     sure: bool,
     scale: Scale,
     identities: &'s mut Seen,
-    /// Members named like a discriminator, of the object walked and of those around it.
-    decisive: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
 impl<'a> Walker<'a, '_> {
@@ -128,33 +124,31 @@ impl<'a> Walker<'a, '_> {
     fn object(&mut self, shape: &mut Shape, depth: usize, end: u32) -> u32 {
         let (objects, grown) = shape.object();
         let before = objects.charge();
-        let first = self.decisive.len();
         let mut open = objects.open(self.sure, depth, self.scale);
         while self.at < end as usize
             && let Some(&token) = self.tokens.get(self.at)
         {
             self.at += 1;
             let name = self.string(token);
-            if discriminator::is_candidate(&name)
-                && let Some(&value) = self.tokens.get(self.at)
-                && matches!(value.kind, Kind::String | Kind::Escaped)
-            {
-                self.decisive.push((name.clone(), self.string(value)));
-            }
             let identifies = || is_identifying(&name);
             // A cut right after the colon shows that the member is there, not what it is.
             if self.at < end as usize {
-                objects.member(&mut open, &name, |member| {
+                objects.member(&mut open, &name, self.at as u32, |member| {
                     let identifies = self.holds_text() && identifies();
                     self.value(member, depth + 1, identifies)
                 });
             } else {
-                objects.member(&mut open, &name, |_| 0);
+                objects.member(&mut open, &name, u32::MAX, |_| 0);
             }
         }
-        objects.close(&open, self.decisive.get(first..).unwrap_or(&[]));
-        self.decisive.truncate(first);
+        objects.close(&open, |value| self.text(value));
         grown + objects.charge().saturating_sub(before)
+    }
+
+    /// The text at an index, if there is one.
+    fn text(&self, at: u32) -> Option<Cow<'a, str>> {
+        let token = *self.tokens.get(at as usize)?;
+        matches!(token.kind, Kind::String | Kind::Escaped).then(|| self.string(token))
     }
 
     /// Whether the next value is or may hold text.

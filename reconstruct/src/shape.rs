@@ -4,7 +4,7 @@
 //! It keeps no value but small vocabularies of words. Shapes merge; the order of what came in does not matter.
 
 use crate::bounded::{Bound, Entry, Slot, Thinned};
-use crate::discriminator::{self, Discriminators};
+use crate::discriminator::{self, Discriminators, Noted};
 use crate::keys;
 use crate::name::Name;
 use crate::strings::Strings;
@@ -77,8 +77,9 @@ pub(crate) struct Open {
     number: u32,
     sure: bool,
     bound: Bound,
-    /// By slot, the members it had.
-    present: u64,
+    /// By slot, the members whose words are wanted.
+    wanted: u64,
+    noted: Noted,
     /// The slot of the member before.
     last: Option<usize>,
 }
@@ -251,29 +252,49 @@ impl Objects {
             number: self.count,
             sure,
             bound: bound(depth, scale),
-            present: 0,
+            wanted: self.wanted(sure),
+            noted: Noted::default(),
             last: None,
         }
     }
 
-    /// Ends an object; `seen` are the members named like a discriminator that were texts, with their texts.
-    pub(crate) fn close(&mut self, open: &Open, seen: &[(Cow<'_, str>, Cow<'_, str>)]) {
-        if !open.sure || seen.is_empty() {
-            return;
-        }
-        let members = self.members.len();
-        self.discriminators
-            .get_or_insert_default()
-            .learn(seen, open.present, members);
-        self.check();
+    /// By slot, the members whose words are wanted of the next object.
+    fn wanted(&self, sure: bool) -> u64 {
+        let live = self.discriminators.as_ref().map_or(0, |d| d.live());
+        if sure { live } else { 0 }
     }
 
-    /// Once members were thinned out, their slots mean nothing.
+    /// Ends an object; `text` is what stands at a place that was given to [`Objects::member`], if it is a text.
+    pub(crate) fn close<'t>(&mut self, open: &Open, text: impl Fn(u32) -> Option<Cow<'t, str>>) {
+        if open.noted.is_empty() {
+            return;
+        }
+        self.check();
+        let Some(discriminators) = &mut self.discriminators else {
+            return;
+        };
+        let here = |(at, (_, p)): (usize, (_, &Property))| match p.last == open.number {
+            true => discriminator::bit(at),
+            false => 0,
+        };
+        let members = self.members.len();
+        let present = self.members.iter().enumerate().map(here).sum();
+        for (slot, value) in open.noted.values() {
+            if let Some(word) = text(value) {
+                discriminators.learn(slot, &word, present, members);
+            }
+        }
+    }
+
+    /// Whether a slot tells which member it is, and there is a bit for each.
+    fn has_bits(&self) -> bool {
+        !self.members.is_thinned() && self.members.len() <= discriminator::MOST_MEMBERS
+    }
+
+    /// Without bits nothing can be counted, and never again.
     fn check(&mut self) {
-        if self.members.is_thinned()
-            && let Some(discriminators) = &mut self.discriminators
-        {
-            discriminators.give_up();
+        if !self.has_bits() {
+            self.discriminators = None;
         }
     }
 
@@ -287,8 +308,13 @@ impl Objects {
             if known { all.collect() } else { Vec::new() }
         };
         let (mine, theirs) = (names(&self.members), names(&other.members));
+        let bits = self.has_bits() && other.has_bits();
         self.members.merge(other.members);
         if !known {
+            return;
+        }
+        if !bits || !self.has_bits() {
+            self.discriminators = None;
             return;
         }
         let slots = |before: &[Name]| -> Vec<Option<usize>> {
@@ -302,12 +328,11 @@ impl Objects {
             more.place(&theirs);
             all.merge(*more);
         }
-        self.check();
     }
 
     /// The charge of what is below.
     pub(crate) fn charge(&self) -> u32 {
-        self.members.charge() + self.discriminators.as_ref().map_or(0, |d| d.charge())
+        self.members.charge()
     }
 
     fn heap(&self) -> usize {
@@ -324,17 +349,22 @@ impl Objects {
                 .is_some_and(|p| p.present == self.complete)
     }
 
-    /// Learns one member by `learn`, which returns by how much it made the member's charge grow.
+    /// Learns one member by `learn`, which returns by how much it made the member's charge grow. Its value stands at `value`, which
+    /// is remembered until [`Objects::close`] if that needs it.
+    #[inline]
     pub(crate) fn member(
         &mut self,
         open: &mut Open,
         name: &str,
+        value: u32,
         learn: impl FnOnce(&mut Shape) -> u32,
     ) {
         let held = self.members.held();
         let slot = self.slot(open, name);
-        if let Slot::Own(at @ 0..discriminator::MOST_MEMBERS) = slot {
-            open.present |= 1 << at;
+        if let Slot::Own(at) = slot
+            && discriminator::has(open.wanted, at)
+        {
+            open.noted.note(at, value);
         }
         let property = self.members.at(slot);
         if open.sure && property.last != open.number && slot != Slot::Rest {
@@ -364,10 +394,7 @@ impl Objects {
         let slot = self.members.slot(name, open.bound);
         if let Slot::Own(at) = slot {
             if self.members.len() > members {
-                open.present = discriminator::shift(open.present, at);
-                if let Some(discriminators) = &mut self.discriminators {
-                    discriminators.insert(at);
-                }
+                self.inserted(open, name, at);
             }
             let next = at.min(usize::from(u16::MAX)) as u16;
             match open.last {
@@ -382,6 +409,21 @@ impl Objects {
             open.last = Some(at);
         }
         slot
+    }
+
+    /// A member got the slot `at`.
+    #[cold]
+    fn inserted(&mut self, open: &mut Open, name: &str, at: usize) {
+        let is_candidate = discriminator::is_candidate(name);
+        if is_candidate {
+            self.discriminators.get_or_insert_default();
+        }
+        self.check();
+        if let Some(discriminators) = &mut self.discriminators {
+            discriminators.insert(at, is_candidate);
+            open.noted.insert(at);
+            open.wanted = self.wanted(open.sure);
+        }
     }
 
     /// The guess for what follows the member in slot `last`.
@@ -400,6 +442,13 @@ impl Entry for Property {
         // Both counts of objects are below their sum, which the next object's number exceeds.
         self.last = 0;
         self.shape.merge(other.shape);
+    }
+
+    fn charge_of_key(name: &str) -> u32 {
+        match discriminator::is_candidate(name) {
+            true => discriminator::CHARGE,
+            false => 0,
+        }
     }
 
     fn charge(&self) -> u32 {

@@ -5,7 +5,7 @@
 //! the kinds.
 
 use super::vocabulary;
-use crate::discriminator::{Candidate, Word, has};
+use crate::discriminator::{Word, has};
 use crate::shape::{Objects, Shape};
 use std::collections::BTreeSet;
 
@@ -34,21 +34,22 @@ impl<'o> Union<'o> {
     /// The kinds, if there are any. Of several members that tell the same kinds apart the one with the shortest name does.
     pub(crate) fn of(objects: &'o Objects) -> Option<Union<'o>> {
         let whole = !objects.members.is_thinned() && objects.members.rest().is_none();
-        let union = objects
+        let mut candidates: Vec<(&str, &[Word])> = objects
             .discriminators
             .as_ref()
             .filter(|_| whole)?
             .candidates()
-            .iter()
-            .find_map(|c| decided(objects, c))?;
+            .filter_map(|(slot, words)| Some((objects.members.iter().nth(slot)?.0, words)))
+            .collect();
+        candidates.sort_by_key(|(name, _)| (name.len(), *name));
+        let decided = |(name, words)| decided(objects, name, words);
+        let union = candidates.into_iter().find_map(decided)?;
         // A reference to the object around it would mean one of the kinds only.
         (!objects.members.iter().any(|(_, p)| recurs(&p.shape))).then_some(union)
     }
 }
 
-fn decided<'o>(objects: &'o Objects, candidate: &'o Candidate) -> Option<Union<'o>> {
-    let name = candidate.name.as_str();
-    let words = candidate.words.as_ref()?;
+fn decided<'o>(objects: &'o Objects, name: &'o str, words: &'o [Word]) -> Option<Union<'o>> {
     let count = words.iter().map(|w| w.count).sum::<u64>();
     let tag = &objects.members.get(name)?.shape;
     let texts = tag.strings.as_ref()?;
