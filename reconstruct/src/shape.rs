@@ -459,3 +459,78 @@ impl Entry for Property {
         self.shape.heap()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bounded::Seen;
+    use crate::json;
+    use proptest::prelude::*;
+
+    fn learnt<'a>(bodies: impl IntoIterator<Item = &'a (String, bool)>) -> Shape {
+        let mut shape = Shape::default();
+        for (body, whole) in bodies {
+            json::learn(
+                &mut shape,
+                body.as_bytes(),
+                *whole,
+                0,
+                &mut Seen::default(),
+            );
+        }
+        shape
+    }
+
+    fn value() -> impl Strategy<Value = String> {
+        prop_oneof![
+            6 => "[a-d]".prop_map(|word| format!("\"{word}\"")),
+            1 => "[a-z]".prop_map(|word| format!("\"{word}\"")),
+            1 => Just("\"\\u0061\"".to_owned()),
+            1 => prop_oneof![Just("null"), Just("7"), Just("\"no word\""), Just("\"\""), Just("{\"type\":\"x\"}")].prop_map(str::to_owned),
+        ]
+    }
+
+    /// Objects with members named like a discriminator and others, some of them twice, now and then far too many.
+    fn object() -> impl Strategy<Value = String> {
+        let name = prop_oneof![
+            3 => Just("type"),
+            2 => Just("kind"),
+            1 => prop_oneof![Just("eventType"), Just("object"), Just("class"), Just("5f2b9a647c1d4e8b9a550c8e")],
+            6 => prop_oneof![Just("a"), Just("l"), Just("m"), Just("x"), Just("zone")],
+        ];
+        let members = proptest::collection::vec((name, value()), 0..8);
+        (members, prop::bool::weighted(0.02)).prop_map(|(members, many)| {
+            let mut members: Vec<String> = members
+                .into_iter()
+                .map(|(n, v)| format!("\"{n}\":{v}"))
+                .collect();
+            if many {
+                members.extend((0..70u8).map(|n| format!("\"m{}\":1", char::from(b'0' + n))));
+            }
+            format!("{{{}}}", members.join(","))
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn order_and_partition_leave_the_same_shape(
+            bodies in proptest::collection::vec((object(), prop::bool::weighted(0.95)), 0..60).prop_shuffle(),
+            cut in 0usize..60,
+            limit in 0u8..3,
+        ) {
+            let (left, right) = bodies.split_at(cut.min(bodies.len()));
+            let mut whole = learnt(&bodies);
+            let mut parts = learnt(right.iter().rev());
+            let mut last = learnt(left);
+            last.fit(0, limit);
+            parts.merge(last);
+            for shape in [&mut whole, &mut parts] {
+                shape.fit(0, limit);
+            }
+            prop_assert_eq!(whole.charge(), parts.charge());
+            prop_assert_eq!(postcard::to_stdvec(&whole).unwrap(), postcard::to_stdvec(&parts).unwrap());
+        }
+    }
+}

@@ -88,6 +88,14 @@ fn invented_names_leave_the_api_alone() {
         );
         Exchange::new("POST", "/api/v1/orders", 201).sends("application/json", &body)
     });
+    check("words that seem to decide", 5_000, |d| {
+        let body = (0..4).fold(String::new(), |inner, n| {
+            let (k, l) = (d.below(12), letters(d));
+            let inner = if n == 0 { "1" } else { &inner };
+            format!(r#"{{"{l}_type":"a{k}","kind":"b{k}","event":"a word of many letters {k}","{l}":{inner}}}"#)
+        });
+        Exchange::new("POST", "/api/v1/orders", 201).sends("application/json", &body)
+    });
     check("depth", 60, |d| {
         let body = format!(
             "{}1{}",

@@ -4,6 +4,7 @@
 pub mod forum;
 pub mod procedures;
 pub mod storefront;
+pub mod tagged;
 
 use serde_json::{Value, json};
 use silhouette_reconstruct::{Body, Message, Model, Observation, Outcome};
