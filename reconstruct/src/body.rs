@@ -262,7 +262,9 @@ fn urlencoded(shape: &mut Shape, bytes: &[u8], complete: bool, scale: Scale) -> 
         rest = rest.rsplit_once('&').map_or("", |(whole, _)| whole);
     }
     for (name, value) in pairs(rest) {
-        objects.member(&mut open, &name, 0, |member| member.text(|s| s.learn(&value)));
+        objects.member(&mut open, &name, 0, |member| {
+            member.text(|s| s.learn(&value))
+        });
     }
     json::Read::Json
 }

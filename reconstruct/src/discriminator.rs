@@ -261,8 +261,7 @@ impl Discriminators {
             words.capacity() * size_of::<Word>()
                 + words.iter().map(|w| w.text.heap()).sum::<usize>()
         };
-        self.words.capacity() * size_of::<Vec<Word>>()
-            + self.words.iter().map(words).sum::<usize>()
+        self.words.capacity() * size_of::<Vec<Word>>() + self.words.iter().map(words).sum::<usize>()
     }
 }
 

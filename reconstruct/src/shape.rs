@@ -470,13 +470,7 @@ mod tests {
     fn learnt<'a>(bodies: impl IntoIterator<Item = &'a (String, bool)>) -> Shape {
         let mut shape = Shape::default();
         for (body, whole) in bodies {
-            json::learn(
-                &mut shape,
-                body.as_bytes(),
-                *whole,
-                0,
-                &mut Seen::default(),
-            );
+            json::learn(&mut shape, body.as_bytes(), *whole, 0, &mut Seen::default());
         }
         shape
     }
