@@ -69,9 +69,12 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 /// One line per operation, parameter, body and response.
 fn outline(document: &Value) -> String {
     let mut lines = Vec::new();
+    let url = document["servers"][0]["url"].as_str().unwrap();
+    let (_, rest) = url.split_once("://").unwrap();
+    let base = rest.find('/').map_or("", |at| &rest[at..]);
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            lines.push(format!("{} {path}", method.to_uppercase()));
+            lines.push(format!("{} {base}{path}", method.to_uppercase()));
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
                 let schema = &parameter["schema"];
                 let kind = [&schema["type"], &schema["format"]]

@@ -177,11 +177,16 @@ impl Drop for Collector {
     }
 }
 
-/// `METHOD template` of every operation in a document, parameters written `{}`: names are not part of the comparison.
+/// `METHOD template` of every operation in a document, the servers' base path included, parameters written `{}`: names are not part of the comparison.
 pub fn operations_of(document: &Value) -> BTreeSet<String> {
     const METHODS: [&str; 8] = [
         "get", "put", "post", "delete", "options", "head", "patch", "trace",
     ];
+    let base = document["servers"][0]["url"]
+        .as_str()
+        .and_then(|url| url.split_once("://"))
+        .and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]))
+        .unwrap_or("");
     let mut found = BTreeSet::new();
     for (path, item) in document["paths"].as_object().into_iter().flatten() {
         for method in item
@@ -191,7 +196,11 @@ pub fn operations_of(document: &Value) -> BTreeSet<String> {
             .map(|(key, _)| key)
             .filter(|k| METHODS.contains(&k.as_str()))
         {
-            found.insert(format!("{} {}", method.to_uppercase(), anonymous(path)));
+            found.insert(format!(
+                "{} {}",
+                method.to_uppercase(),
+                anonymous(&format!("{base}{path}"))
+            ));
         }
     }
     found

@@ -211,7 +211,9 @@ fn private(n: usize, seed: u64) -> Vec<Exchange> {
 /// Names, order and wording: everything but counts, times and what is learnt of values.
 fn wording(document: &Document) -> Vec<String> {
     let mut out = Vec::new();
-    for (path, item) in document.as_value()["paths"].as_object().unwrap() {
+    let root = document.as_value();
+    for (path, item) in root["paths"].as_object().unwrap() {
+        let path = format!("{}{path}", base_path(root));
         for (method, o) in item.as_object().unwrap() {
             let parameters: Vec<&str> = o["parameters"]
                 .as_array()
@@ -233,6 +235,13 @@ fn wording(document: &Document) -> Vec<String> {
             .map(|(n, _)| n.clone()),
     );
     out
+}
+
+/// The path of the document's servers.
+fn base_path(root: &Value) -> &str {
+    let url = root["servers"][0]["url"].as_str().unwrap();
+    let (_, rest) = url.split_once("://").unwrap();
+    rest.find('/').map_or("", |at| &rest[at..])
 }
 
 fn segments(path: &str) -> Vec<&str> {
@@ -291,10 +300,13 @@ fn unsound(root: &Value, e: &Exchange) -> Option<String> {
     }
     let method = e.method.to_ascii_lowercase();
     let paths = root["paths"].as_object()?;
+    let Some(path) = e.path.strip_prefix(base_path(root)) else {
+        return Some("not below the servers' base path".into());
+    };
     // The most concrete template decides (OpenAPI 3.1, Paths Object).
     let best = paths
         .iter()
-        .filter(|(template, _)| is_instance(template, &e.path))
+        .filter(|(template, _)| is_instance(template, path))
         .min_by_key(|(template, _)| concreteness(template))
         .map(|(_, item)| item);
     let Some(operation) = best.and_then(|item| item.get(&method)) else {

@@ -248,3 +248,44 @@ fn a_billion_values_with_affixes_are_few_entries() {
         assert!(found.contains(&path.to_owned()), "{found:?}");
     }
 }
+
+#[test]
+fn what_all_paths_begin_with_and_names_nothing_is_the_servers() {
+    let written = |paths: &str| {
+        let calls = paths
+            .split_whitespace()
+            .map(|p| (p.to_owned(), "{}".into()));
+        let model = learnt(calls);
+        let host = HostName::parse(b"api.example.com:8443", "https").unwrap();
+        let document = model.document(&host, &DocumentOptions::default());
+        let root = document.as_value();
+        let keys: Vec<String> = root["paths"].as_object().unwrap().keys().cloned().collect();
+        let whole: Vec<String> = document
+            .operations()
+            .iter()
+            .map(|o| o.path.clone())
+            .collect();
+        let url = root["servers"][0]["url"].as_str().unwrap().to_owned();
+        let host = url.len().min("https://api.example.com:8443".len());
+        let joined: Vec<String> = keys
+            .iter()
+            .map(|k| format!("{}{k}", &url[host..]))
+            .collect();
+        assert_eq!(joined, whole, "the summary has whole paths");
+        (url, keys)
+    };
+    assert_eq!(
+        written("/api/v1/users /api/v1/users/7"),
+        (
+            "https://api.example.com:8443/api/v1".to_owned(),
+            vec!["/users".to_owned(), "/users/{userId}".to_owned()]
+        )
+    );
+    assert_eq!(
+        written("/api/v1/users /health"),
+        (
+            "https://api.example.com:8443".to_owned(),
+            vec!["/api/v1/users".to_owned(), "/health".to_owned()]
+        )
+    );
+}

@@ -3,6 +3,7 @@
 //! In: folded templates and the host's counts. Out: a [`Document`] with keys in a stable order: the more concrete path first, methods in
 //! OpenAPI's order, statuses ascending, everything else by name.
 
+use super::base;
 use super::observed::timestamp;
 use super::operation::{Standing, Writer, Written};
 use super::parameters::Vocabulary;
@@ -28,7 +29,8 @@ pub(crate) fn emit(
         dropped,
         ignored,
     } = Places::of(folded, options);
-    let base = base(counts, host);
+    let origin = origin(counts, host);
+    let base = base::base(places.values().map(|place| &place.path[..]));
     let mut issuer = Issuer::default();
     let mut vocabulary = Vocabulary::default();
     let mut keys = Keys::default();
@@ -37,7 +39,7 @@ pub(crate) fn emit(
             vocabulary.add(&operation.good);
             keys.add(&operation.good);
             if matches!(method, Method::Get | Method::Post) {
-                let url = format!("{base}{template}");
+                let url = format!("{origin}{template}");
                 issuer.add(*method == Method::Get, template, &url, &operation.good);
             }
         }
@@ -94,7 +96,9 @@ pub(crate) fn emit(
                     (method.as_str().to_owned(), value)
                 })
                 .collect();
-            (template, Value::Object(methods))
+            // Every template begins with the base path and goes on.
+            let below = template.strip_prefix(&base).unwrap_or(&template);
+            (below.to_owned(), Value::Object(methods))
         })
         .collect();
     let mut root = Map::new();
@@ -113,12 +117,12 @@ pub(crate) fn emit(
     let servers: Vec<Value> = counts
         .schemes
         .iter()
-        .map(|s| json!({"url": format!("{s}://{host}")}))
+        .map(|s| json!({"url": format!("{s}://{host}{base}")}))
         .collect();
     root.insert(
         "servers".into(),
         if servers.is_empty() {
-            json!([{"url": base}])
+            json!([{"url": format!("{origin}{base}")}])
         } else {
             Value::Array(servers)
         },
@@ -178,7 +182,7 @@ pub(crate) fn emit(
 }
 
 /// Where the host is reached.
-fn base(counts: &Counts, host: &HostName) -> String {
+fn origin(counts: &Counts, host: &HostName) -> String {
     let scheme = if counts.schemes.contains("https") || !counts.schemes.contains("http") {
         "https"
     } else {

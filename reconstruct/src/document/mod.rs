@@ -3,6 +3,7 @@
 //! Emission is a pure function; it never changes a model and never writes a value of the traffic that is no constant path
 //! word and no member of a closed vocabulary.
 
+mod base;
 mod bodies;
 mod components;
 mod emit;
@@ -87,7 +88,7 @@ impl Default for DocumentOptions {
 pub struct OperationSummary {
     /// `GET`, `POST`, …
     pub method: String,
-    /// The path template, e.g. `/books/{bookId}`.
+    /// The whole path template, the base path in the document's `servers` included, e.g. `/v1/books/{bookId}`.
     pub path: String,
     /// The document's `operationId`.
     pub operation_id: String,
