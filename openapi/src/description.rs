@@ -129,6 +129,12 @@ impl Operation {
         format!("{} {}", self.method, self.path)
     }
 
+    /// The path with the base path of its first server: `/v1/users/{id}`.
+    pub fn whole_path(&self) -> String {
+        let base = self.bases.first().map_or("", String::as_str);
+        format!("{base}{}", self.path)
+    }
+
     /// Parameters in one place.
     pub fn parameters_in(&self, place: Place) -> impl Iterator<Item = &Parameter> {
         self.parameters

@@ -200,3 +200,23 @@ fn credentials_are_compared() {
     // A recorder that leaves credentials out leaves them out everywhere.
     check(&with("[{o: []}]", "[{k: []}]"), &with("[]", "[]"), &[]);
 }
+
+#[test]
+fn what_only_the_traffic_has_is_named_by_its_whole_path() {
+    let described =
+        "servers: [{url: 'https://api.example.com/v1'}]\npaths: {/a: {get: {responses: {}}}}";
+    let expected = [
+        "shadow-method [POST /v1/a] it is called; the description has the path `/a`, not with POST",
+        "shadow-operation [GET /v1/d] it is called and is not in the description",
+    ];
+    // Wherever the observed document writes the base path.
+    for (url, base) in [
+        ("https://api.example.com/v1", ""),
+        ("https://api.example.com", "/v1"),
+    ] {
+        let observed = format!(
+            "servers: [{{url: '{url}'}}]\npaths: {{{base}/a: {{get: {{responses: {{}}}}, post: {{responses: {{}}}}}}, {base}/d: {{get: {{responses: {{}}}}}}}}"
+        );
+        check(described, &observed, &expected);
+    }
+}

@@ -131,18 +131,26 @@ impl Drift<'_> {
         });
     }
 
+    /// Something about an operation that only the traffic has. It is named by its whole path: which part of it the
+    /// observed document has in `servers` says nothing about the described one.
+    fn undescribed(&mut self, rule: Rule, operation: &Operation, message: String, at: &str) {
+        self.findings.push(Finding {
+            rule,
+            message,
+            subject: String::new(),
+            operations: vec![format!("{} {}", operation.method, operation.whole_path())],
+            first: at.to_owned(),
+            second: operation.pointer.clone(),
+            seen: operation.seen.clone(),
+        });
+    }
+
     fn shadow(&mut self, operation: &Operation) {
         let seen = operation.seen.as_ref();
         let message = format!("it is called{} and is not in the description", times(seen));
         // The path may be written all the same, without a method.
         let at = join("/paths", &operation.path);
-        self.found(
-            Rule::ShadowOperation,
-            (operation, seen),
-            message,
-            "",
-            (&at, &operation.pointer),
-        );
+        self.undescribed(Rule::ShadowOperation, operation, message, &at);
     }
 
     fn shadow_method(&mut self, operation: &Operation, index: usize) {
@@ -157,13 +165,7 @@ impl Drift<'_> {
             operation.method
         );
         let at = join("/paths", &sibling.path);
-        self.found(
-            Rule::ShadowMethod,
-            (operation, seen),
-            message,
-            "",
-            (&at, &operation.pointer),
-        );
+        self.undescribed(Rule::ShadowMethod, operation, message, &at);
     }
 
     fn zombie(&mut self, operation: &Operation, seen: &Seen) {
@@ -197,7 +199,7 @@ impl Drift<'_> {
     fn uncertain(&mut self, operation: &Operation, wider: &Operation) {
         let message = format!(
             "calls to it may be among those of `{}`{}: the traffic does not tell",
-            wider.path,
+            wider.whole_path(),
             times(wider.seen.as_ref())
         );
         let at = (operation.pointer.clone(), wider.pointer.clone());
