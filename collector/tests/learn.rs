@@ -301,14 +301,14 @@ fn several_hosts_get_a_document_each() {
         .unwrap();
     assert!(run.status.success(), "{}", stderr(&run));
     assert!(stderr(&run).contains("out.a.test.json"), "{}", stderr(&run));
-    assert_eq!(title(out.clone()), "https://b.test:8443");
+    assert_eq!(title(out.clone()), "https://b.test:8443/v1");
     assert_eq!(
         title(directory.path().join("out.a.test.json")),
-        "https://a.test"
+        "https://a.test/v1"
     );
     assert_eq!(
         title(directory.path().join("out.___1__9000.json")),
-        "https://[::1]:9000"
+        "https://[::1]:9000/v1"
     );
 
     let documents = directory.path().join("documents/");
@@ -324,7 +324,7 @@ fn several_hosts_get_a_document_each() {
     );
     assert_eq!(
         title(documents.join("b.test_8443.json")),
-        "https://b.test:8443"
+        "https://b.test:8443/v1"
     );
     let pattern = directory.path().join("by-host/{host}/openapi.json");
     assert!(
@@ -339,7 +339,7 @@ fn several_hosts_get_a_document_each() {
     );
     assert_eq!(
         title(directory.path().join("by-host/a.test/openapi.json")),
-        "https://a.test"
+        "https://a.test/v1"
     );
 
     // Two hosts whose names fall together as file names.
@@ -355,14 +355,17 @@ fn several_hosts_get_a_document_each() {
         .output()
         .unwrap();
     assert!(run.status.success(), "{}", stderr(&run));
-    assert_eq!(title(documents.join("d.test_81.json")), "https://d.test_81");
+    assert_eq!(
+        title(documents.join("d.test_81.json")),
+        "https://d.test_81/v1"
+    );
     assert_eq!(
         title(documents.join("d.test_81-2.json")),
-        "https://d.test:81"
+        "https://d.test:81/v1"
     );
 
     let one = document(learn().args(&files).args(["--host", "a.*"]));
-    assert_eq!(one["servers"][0]["url"], "https://a.test");
+    assert_eq!(one["servers"][0]["url"], "https://a.test/v1");
     let said = refusal(learn().args(&files).args(["--host", "nobody.test"]));
     assert!(
         said.contains("no host matches --host nobody.test; 16 exchanges went to other hosts"),
