@@ -158,7 +158,7 @@ proptest! {
             let yaml = Description::read(&document.to_yaml()).unwrap();
             prop_assert_eq!(json.problems(), []);
             let names = |description: &Description| -> Vec<String> {
-                description.operations().iter().map(|operation| operation.name()).collect()
+                description.operations().iter().map(|operation| format!("{} {}", operation.method, operation.whole_path())).collect()
             };
             let mut meant: Vec<String> = document
                 .operations()
@@ -171,7 +171,7 @@ proptest! {
             prop_assert_eq!(&read, &meant);
             for (operation, summary) in json.operations().iter().map(|operation| {
                 let summary = document.operations().iter().find(|summary| {
-                    summary.path == operation.path && summary.method == operation.method
+                    summary.path == operation.whole_path() && summary.method == operation.method
                 });
                 (operation, summary.unwrap())
             }) {

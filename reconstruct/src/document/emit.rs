@@ -30,7 +30,7 @@ pub(crate) fn emit(
         ignored,
     } = Places::of(folded, options);
     let origin = origin(counts, host);
-    let base = base::base(places.values().map(|place| &place.path[..]));
+    let base = base::base(places.iter().map(|(_, place)| &place.path[..]));
     let mut issuer = Issuer::default();
     let mut vocabulary = Vocabulary::default();
     let mut keys = Keys::default();
