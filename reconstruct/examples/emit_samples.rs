@@ -22,6 +22,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ("storefront", common::storefront::storefront(300, seed)),
             ("forum", common::forum::forum(300, seed)),
             ("procedures", common::procedures::procedures(300, seed)),
+            (
+                "tagged",
+                common::tagged::tagged(200, seed, common::tagged::Oddity::None),
+            ),
         ] {
             let mut model = Model::new(Limits::default());
             exchanges.iter().for_each(|e| {

@@ -6,6 +6,7 @@
 use crate::bounded::Seen;
 use crate::shape::{DEEPEST, OPAQUE, Scale, Shape, tally};
 use crate::tokens::{self, Kind, Token};
+use crate::tuple;
 use std::borrow::Cow;
 
 /// What became of a body.
@@ -115,10 +116,40 @@ impl<'a> Walker<'a, '_> {
     fn array(&mut self, shape: &mut Shape, depth: usize, end: u32, identifies: bool) -> u32 {
         let (arrays, mut grown) = shape.array();
         arrays.count += 1;
+        if arrays.tuples.is_open() {
+            arrays.tuples.learn(self.sure, self.values(end));
+        }
         while self.at < end as usize {
             grown += self.value(&mut arrays.items, depth + 1, identifies);
         }
         grown
+    }
+
+    /// The kinds and texts of the values up to `end`, passing over what is in them.
+    fn values(&self, end: u32) -> impl Iterator<Item = (u8, Option<Cow<'a, str>>)> {
+        let mut at = self.at;
+        std::iter::from_fn(move || {
+            let token = *self.tokens.get(at).filter(|_| at < end as usize)?;
+            at += 1;
+            let kind = match token.kind {
+                Kind::Null => tuple::NULL,
+                Kind::Boolean => tuple::BOOLEAN,
+                Kind::Integer => tuple::INTEGER,
+                Kind::Wide => tuple::WIDE,
+                Kind::Number => tuple::NUMBER,
+                Kind::String | Kind::Escaped => {
+                    return Some((tuple::STRING, Some(self.string(token))));
+                }
+                Kind::Array | Kind::Object => {
+                    at = token.end as usize;
+                    match token.kind {
+                        Kind::Array => tuple::ARRAY,
+                        _ => tuple::OBJECT,
+                    }
+                }
+            };
+            Some((kind, None))
+        })
     }
 
     fn object(&mut self, shape: &mut Shape, depth: usize, end: u32) -> u32 {

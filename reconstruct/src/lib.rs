@@ -51,6 +51,7 @@ mod sorted;
 mod strings;
 mod tokens;
 mod tree;
+mod tuple;
 mod verdict;
 mod words;
 

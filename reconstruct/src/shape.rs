@@ -8,6 +8,7 @@ use crate::discriminator::{self, Discriminators, Noted};
 use crate::keys;
 use crate::name::Name;
 use crate::strings::Strings;
+use crate::tuple::{Tuple, Tuples};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -50,6 +51,13 @@ pub(crate) struct Shape {
 pub(crate) struct Arrays {
     pub count: u64,
     pub items: Shape,
+    /// What each position holds, while the length never varies.
+    pub tuples: Tuples,
+}
+
+impl Arrays {
+    /// What is charged beside the items: for the positions as well, which are given up when they are of no use any more.
+    const CHARGE: u32 = size_of::<Arrays>() as u32 + Tuple::CHARGE;
 }
 
 /// Objects at one position.
@@ -143,6 +151,7 @@ impl Shape {
             (Some(mine), Some(more)) => {
                 mine.count += more.count;
                 mine.items.merge(more.items);
+                mine.tuples.merge(more.tuples);
             }
             (mine @ None, more) => *mine = more,
             _ => {}
@@ -182,7 +191,7 @@ impl Shape {
         let arrays = self
             .arrays
             .as_ref()
-            .map_or(0, |a| size_of::<Arrays>() as u32 + a.items.charge());
+            .map_or(0, |a| Arrays::CHARGE + a.items.charge());
         let objects = self
             .objects
             .as_ref()
@@ -195,10 +204,9 @@ impl Shape {
             .strings
             .as_ref()
             .map_or(0, |s| size_of::<Strings>() + s.heap());
-        let arrays = self
-            .arrays
-            .as_ref()
-            .map_or(0, |a| size_of::<Arrays>() + a.items.heap());
+        let arrays = self.arrays.as_ref().map_or(0, |a| {
+            size_of::<Arrays>() + a.items.heap() + a.tuples.heap()
+        });
         let objects = self
             .objects
             .as_ref()
@@ -218,7 +226,7 @@ impl Shape {
     /// What is known of arrays here, and by how much the charge grew if that is new.
     pub(crate) fn array(&mut self) -> (&mut Arrays, u32) {
         let grown = if self.arrays.is_none() {
-            size_of::<Arrays>() as u32
+            Arrays::CHARGE
         } else {
             0
         };
@@ -480,7 +488,7 @@ mod tests {
             6 => "[a-d]".prop_map(|word| format!("\"{word}\"")),
             1 => "[a-z]".prop_map(|word| format!("\"{word}\"")),
             1 => Just("\"\\u0061\"".to_owned()),
-            1 => prop_oneof![Just("null"), Just("7"), Just("\"no word\""), Just("\"\""), Just("{\"type\":\"x\"}")].prop_map(str::to_owned),
+            1 => prop_oneof![Just("[1,\"a\"]"), Just("[\"b\",{}]"), Just("[]"), Just("null"), Just("7"), Just("\"no word\""), Just("\"\""), Just("{\"type\":\"x\"}")].prop_map(str::to_owned),
         ]
     }
 

@@ -84,6 +84,41 @@ fn kinds_of_objects_are_told_apart_by_a_discriminator() {
 }
 
 #[test]
+fn arrays_with_a_meaning_for_each_position_are_tuples() {
+    let history = "/paths/~1topics~1{topicId}/get/responses/200/content/application~1json/schema/properties/history/items";
+    check(
+        history,
+        &json!({
+            "type": "array",
+            "prefixItems": [
+                {"type": "integer", "format": "int64"},
+                {"type": "string", "enum": ["closed", "locked", "open"]},
+                {"$ref": "#/components/schemas/Person"},
+                {"type": ["number", "null"]},
+            ],
+            "minItems": 4,
+            "maxItems": 4,
+        }),
+    );
+    let v30 = document(&forum(300, 1), OpenApi::V30);
+    let found = v30.as_value().pointer(history).unwrap();
+    assert_eq!(
+        (&found["minItems"], &found["maxItems"]),
+        (&json!(4), &json!(4))
+    );
+    assert_eq!(
+        found["items"]["anyOf"].as_array().map(Vec::len),
+        Some(3),
+        "{found}"
+    );
+    // Two numbers are a list of numbers.
+    check(
+        "/paths/~1topics~1{topicId}/get/responses/200/content/application~1json/schema/properties/at",
+        &json!({"type": "array", "items": {"type": "number"}}),
+    );
+}
+
+#[test]
 fn a_person_in_a_list_and_alone_is_one_component() {
     let person = json!({"$ref": "#/components/schemas/Person"});
     check(

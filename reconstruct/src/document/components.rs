@@ -138,7 +138,7 @@ impl Components {
                         .collect(),
                 ),
                 ("items" | "additionalProperties", v) => self.refer_below(v, around),
-                ("anyOf" | "oneOf", Value::Array(all)) => {
+                ("anyOf" | "oneOf" | "prefixItems", Value::Array(all)) => {
                     Value::Array(all.iter().map(|a| self.refer_below(a, around)).collect())
                 }
                 (_, v) => v.clone(),
@@ -254,7 +254,9 @@ fn inward(map: &Map<String, Value>) -> BTreeSet<u64> {
 /// The schemas right inside, with the member they describe.
 fn parts(map: &Map<String, Value>) -> impl Iterator<Item = (Option<&str>, &Value)> {
     let members = map.get("properties").and_then(Value::as_object);
-    let any = map.get("anyOf").and_then(Value::as_array);
+    let lists = ["anyOf", "prefixItems"]
+        .into_iter()
+        .filter_map(|k| map.get(k).and_then(Value::as_array));
     members
         .into_iter()
         .flatten()
@@ -263,7 +265,7 @@ fn parts(map: &Map<String, Value>) -> impl Iterator<Item = (Option<&str>, &Value
             ["items", "additionalProperties"]
                 .into_iter()
                 .filter_map(|k| map.get(k))
-                .chain(any.into_iter().flatten())
+                .chain(lists.flatten())
                 .map(|v| (None, v)),
         )
 }

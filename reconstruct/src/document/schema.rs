@@ -8,8 +8,9 @@ use super::union::Union;
 use super::{OpenApi, vocabulary};
 use crate::format;
 use crate::likeness;
-use crate::shape::{Objects, Shape};
+use crate::shape::{Arrays, Objects, Shape};
 use crate::strings::Strings;
+use crate::tuple::{self, Position};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -38,10 +39,7 @@ impl Dialect<'_> {
             alternatives.push(self.object(objects, name));
         }
         if let Some(arrays) = &shape.arrays {
-            alternatives.push(Map::from_iter([
-                ("type".to_owned(), json!("array")),
-                ("items".to_owned(), self.schema(&arrays.items, name)),
-            ]));
+            alternatives.push(self.array(arrays, name));
         }
         if shape.booleans > 0 {
             alternatives.push(Map::from_iter([("type".to_owned(), json!("boolean"))]));
@@ -108,6 +106,65 @@ impl Dialect<'_> {
         if let Some(Value::Array(members)) = schema.get_mut("enum") {
             members.push(Value::Null);
         }
+    }
+
+    fn array(self, arrays: &Arrays, name: &str) -> Map<String, Value> {
+        let mut schema = Map::from_iter([("type".to_owned(), json!("array"))]);
+        let known = |_: &&[Position]| arrays.items.unknown == 0;
+        let tuple = arrays.tuples.positions().filter(known);
+        match (tuple, self.openapi) {
+            (Some(positions), OpenApi::V31) => {
+                let all: Vec<Value> = (0..positions.len())
+                    .map(|at| self.position(positions, at, &arrays.items, name))
+                    .collect();
+                schema.insert("prefixItems".into(), Value::Array(all));
+            }
+            // OpenAPI 3.0 cannot say which value stands where.
+            _ => {
+                schema.insert("items".into(), self.schema(&arrays.items, name));
+            }
+        }
+        if let Some(positions) = tuple {
+            schema.insert("minItems".into(), json!(positions.len()));
+            schema.insert("maxItems".into(), json!(positions.len()));
+        }
+        schema
+    }
+
+    /// What stands at a position of a tuple; `items` is what stands at any.
+    fn position(self, positions: &[Position], at: usize, items: &Shape, name: &str) -> Value {
+        let Some(position) = positions.get(at) else {
+            return json!({});
+        };
+        let has = |kinds: u8| position.kinds & kinds != 0;
+        let null = has(tuple::NULL);
+        if has(tuple::OBJECT) {
+            let all = items.objects.as_ref().map(|o| self.object(o, name));
+            return self.union(all.into_iter().collect(), null);
+        }
+        if has(tuple::ARRAY) {
+            let all = items.arrays.as_ref().map(|a| self.array(a, name));
+            return self.union(all.into_iter().collect(), null);
+        }
+        let only = |kind: u8| positions.iter().filter(|p| p.kinds & kind != 0).count() == 1;
+        let strings = has(tuple::STRING).then(|| {
+            let mut strings = Strings::default();
+            strings.learn_opaque(position.formats());
+            match &items.strings {
+                Some(all) if only(tuple::STRING) => all.clone(),
+                _ => Box::new(strings),
+            }
+        });
+        let shape = Shape {
+            nulls: u8::from(null),
+            booleans: u8::from(has(tuple::BOOLEAN)),
+            integers: u8::from(has(tuple::INTEGER | tuple::WIDE)),
+            numbers: u8::from(has(tuple::NUMBER)),
+            wide: has(tuple::WIDE),
+            strings,
+            ..Shape::default()
+        };
+        self.schema(&shape, name)
     }
 
     fn object(self, objects: &Objects, name: &str) -> Map<String, Value> {

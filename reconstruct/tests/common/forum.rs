@@ -1,4 +1,4 @@
-//! A forum: comments that answer comments, attachments of several kinds, people in several places, codes of published lists, empty texts, long names.
+//! A forum: comments that answer comments, attachments of several kinds, histories of tuples, people in several places, codes of published lists, empty texts, long names.
 
 use super::{Draw, Exchange};
 use serde_json::{Value, json};
@@ -47,6 +47,16 @@ fn attachment(d: &mut Draw) -> Value {
     }
 }
 
+/// When it became what, who did it, and how it was voted on.
+fn change(d: &mut Draw) -> Value {
+    let state = ["open", "closed", "locked"][d.next() as usize % 3];
+    let score = match d.next() % 3 {
+        0 => Value::Null,
+        _ => json!((d.next() % 100) as f64 / 7.0),
+    };
+    json!([1_700_000_000_000 + d.next() % 1000, state, person(d), score])
+}
+
 /// `n` exchanges.
 pub fn forum(n: usize, seed: u64) -> Vec<Exchange> {
     let mut d = Draw(seed);
@@ -64,6 +74,8 @@ pub fn forum(n: usize, seed: u64) -> Vec<Exchange> {
                         body["pinned_attachment"] = attachment(&mut d);
                     }
                     body["attachments"] = (0..3).map(|_| attachment(&mut d)).collect();
+                    body["history"] = (0..d.next() % 4).map(|_| change(&mut d)).collect();
+                    body["at"] = json!([(d.next() % 18_000) as f64 / 100.0, d.next() % 90]);
                     Exchange::new("GET", &format!("/topics/{id}"), 200).json(&body.to_string())
                 }
                 _ => {

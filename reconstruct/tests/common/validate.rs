@@ -57,6 +57,21 @@ pub fn refused(root: &Value, schema: &Value, value: &Value) -> Option<String> {
     {
         return Some(format!("{text:?} is no {format}"));
     }
+    if let Some(all) = value.as_array() {
+        let bound = |name: &str| schema.get(name).and_then(Value::as_u64);
+        let length = all.len() as u64;
+        if bound("minItems").is_some_and(|n| length < n)
+            || bound("maxItems").is_some_and(|n| length > n)
+        {
+            return Some(format!("{value} is too short or too long"));
+        }
+        let positions = schema.get("prefixItems").and_then(Value::as_array);
+        for (at, item) in positions.into_iter().flatten().zip(all) {
+            if let Some(why) = refused(root, at, item) {
+                return Some(why);
+            }
+        }
+    }
     if let (Some(items), Some(all)) = (schema.get("items"), value.as_array()) {
         return all.iter().find_map(|v| refused(root, items, v));
     }
