@@ -26,6 +26,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 "tagged",
                 common::tagged::tagged(200, seed, common::tagged::Oddity::None),
             ),
+            ("archive", common::elements::archive(300, seed)),
+            ("elements", common::elements::wild(60, seed)),
         ] {
             let mut model = Model::new(Limits::default());
             exchanges.iter().for_each(|e| {

@@ -1,13 +1,15 @@
 //! Bodies of one direction by media type.
 //!
 //! In: a message's body and media type. Out: per media type how many there were and the shape of those that can be read:
-//! JSON (and `+json`), NDJSON, URL-encoded and multipart forms. Other bodies are counted by their media type only.
+//! JSON (and `+json`), NDJSON, XML (and `+xml`), URL-encoded and multipart forms. Other bodies are counted by their media type only.
 
 use crate::bounded::{Bound, Entry, Seen, Thinned};
 use crate::format;
 use crate::json;
+use crate::notes::Notes;
 use crate::observation::Message;
 use crate::shape::{OPAQUE, Scale, Shape};
+use crate::xml;
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -28,6 +30,8 @@ pub(crate) struct Content {
     pub malformed: u64,
     /// The shape of each JSON value, or of the form as an object. Empty for other bodies.
     pub shape: Shape,
+    /// What the kind of media needs beside that.
+    pub notes: Notes,
 }
 
 /// How a media type is read.
@@ -36,6 +40,7 @@ pub(crate) enum Kind {
     Json,
     /// One JSON value per line.
     JsonLines,
+    Xml,
     Form,
     Multipart,
     /// Characters.
@@ -54,22 +59,25 @@ impl Kind {
             | "application/jsonlines" => Kind::JsonLines,
             "application/json" | "text/json" | "application/x-json" => Kind::Json,
             "application/x-www-form-urlencoded" => Kind::Form,
-            "application/xml"
-            | "application/javascript"
+            "application/xml" | "text/xml" => Kind::Xml,
+            // Pages and pictures: their elements say nothing of an API.
+            "application/xhtml+xml" | "image/svg+xml" => Kind::Text,
+            "application/javascript"
             | "application/graphql"
             | "application/yaml"
             | "application/x-yaml"
             | "application/sql" => Kind::Text,
             m if m.ends_with("+json") => Kind::Json,
             m if m.starts_with("multipart/") => Kind::Multipart,
-            m if m.starts_with("text/") || m.ends_with("+xml") => Kind::Text,
+            m if m.ends_with("+xml") => Kind::Xml,
+            m if m.starts_with("text/") => Kind::Text,
             _ => Kind::Binary,
         }
     }
 
     /// Whether all values are texts, whatever they stand for.
     pub(crate) fn is_textual(self) -> bool {
-        matches!(self, Kind::Form | Kind::Multipart)
+        matches!(self, Kind::Form | Kind::Multipart | Kind::Xml)
     }
 }
 
@@ -118,6 +126,13 @@ impl Bodies {
                 scale,
                 identities,
             ),
+            Kind::Xml => xml::learn(
+                &mut content.shape,
+                &mut content.notes,
+                body.bytes,
+                body.complete,
+                scale,
+            ),
             Kind::Form if scale < OPAQUE => {
                 urlencoded(&mut content.shape, body.bytes, body.complete, scale)
             }
@@ -146,7 +161,10 @@ impl Bodies {
     }
 
     pub(crate) fn fit(&mut self, scale: Scale) {
-        self.media.adjust(bound(scale), |c| c.shape.fit(0, scale));
+        self.media.adjust(bound(scale), |c| {
+            c.shape.fit(0, scale);
+            c.notes.fit(scale);
+        });
     }
 
     pub(crate) fn charge(&self) -> u32 {
@@ -169,12 +187,13 @@ impl Entry for Content {
         self.count += other.count;
         self.malformed += other.malformed;
         self.shape.merge(other.shape);
+        self.notes.merge(other.notes);
     }
     fn charge(&self) -> u32 {
-        self.shape.charge()
+        self.shape.charge() + self.notes.charge()
     }
     fn heap(&self) -> usize {
-        self.shape.heap()
+        self.shape.heap() + self.notes.heap()
     }
 }
 
@@ -182,6 +201,7 @@ impl Entry for Content {
 fn guess(bytes: &[u8]) -> &'static str {
     match bytes.iter().find(|b| !b.is_ascii_whitespace()) {
         Some(b'{' | b'[') => "application/json",
+        Some(b'<') if bytes.starts_with(b"<?xml") => "application/xml",
         _ => "application/octet-stream",
     }
 }

@@ -39,6 +39,7 @@ mod looks;
 mod model;
 mod name;
 mod noise;
+mod notes;
 mod observation;
 mod parameter;
 mod part;
@@ -54,6 +55,7 @@ mod tree;
 mod tuple;
 mod verdict;
 mod words;
+mod xml;
 
 pub use document::{Document, DocumentOptions, OpenApi, OperationSummary};
 pub use explain::{Counts, Explanation, Piece, Reason, Step, Weighed};

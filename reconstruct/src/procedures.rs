@@ -9,6 +9,7 @@ use crate::graphql;
 use crate::keys;
 use crate::observation::{Message, Observation};
 use crate::tokens::{self, Kind, Token};
+use crate::xml;
 use memchr::memmem;
 use std::borrow::Cow;
 
@@ -96,6 +97,8 @@ pub(crate) fn called(o: &Observation<'_>) -> Vec<String> {
         {
             if let Some(action) = soap_action(&o.request) {
                 out.push(key(Protocol::Soap, action));
+            } else if let Some(name) = xml::soap_call(body.bytes, body.complete) {
+                out.push(key(Protocol::Soap, &name));
             }
         }
         _ => {}
@@ -259,7 +262,10 @@ fn soap_action<'m>(message: &Message<'m>) -> Option<&'m str> {
     };
     let action = message.text_header("soapaction").or_else(parameter)?;
     let action = action.trim().trim_matches('"').trim_end_matches('/');
-    action.rsplit(['/', '#', ':']).next()
+    action
+        .rsplit(['/', '#', ':'])
+        .next()
+        .filter(|last| !last.is_empty())
 }
 
 #[cfg(test)]
@@ -383,11 +389,39 @@ mod tests {
                 "",
                 "soap:Buy",
             ),
-            ("text/xml", "\"\"", "soap:"),
         ] {
             check_request(media, action, None, body, &[expected]);
         }
+        check_request("text/xml", "\"\"", None, body, &[]);
         check_request("text/plain", "urn:a:Buy", None, body, &[]);
+    }
+
+    #[test]
+    fn soap_calls_without_an_action_are_named_by_what_they_send() {
+        for (text, complete, expected) in [
+            (
+                "<s:Envelope xmlns:s='u'><s:Header><t>1</t></s:Header><s:Body>\n<m:GetPrice xmlns:m='v'><id>1</id></m:GetPrice></s:Body></s:Envelope>",
+                true,
+                &["soap:GetPrice"][..],
+            ),
+            ("<Envelope><Body><Sell><id>1</id><n", false, &["soap:Sell"]),
+            (
+                "<Envelope><Body><a5f2b9a647c1d4e8b9a550c8e/></Body></Envelope>",
+                true,
+                &["soap:"],
+            ),
+            ("<Envelope><Body/></Envelope>", true, &[]),
+            ("<order><Body><Sell/></Body></order>", true, &[]),
+            ("<Envelope><Body><Sell>", true, &[]),
+        ] {
+            let body = Body {
+                bytes: text.as_bytes(),
+                original_size: 999,
+                complete,
+            };
+            check_request("text/xml", "\"\"", None, body, expected);
+            check_request("application/soap+xml", "", None, body, expected);
+        }
     }
 
     #[test]

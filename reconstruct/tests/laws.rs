@@ -99,7 +99,7 @@ proptest! {
         headers in proptest::collection::vec((".{0,12}", proptest::collection::vec(any::<u8>(), 0..40)), 0..5),
         body in proptest::collection::vec(any::<u8>(), 0..200), complete in any::<bool>()) {
         let mut model = Model::new(Limits::default());
-        for media in ["application/json", "multipart/form-data; boundary=a", "application/x-www-form-urlencoded", "application/x-ndjson", ""] {
+        for media in ["application/json", "multipart/form-data; boundary=a", "application/x-www-form-urlencoded", "application/x-ndjson", "application/xml", "text/csv", ""] {
             for path in [path.clone(), format!("/{path}")] {
                 let mut e = Exchange::new(&method, &path, status);
                 e.query = query.clone();

@@ -103,3 +103,29 @@ fn procedures_do_not_depend_on_order_and_stay_bounded() {
     assert_eq!(document, self::document(&two));
     assert!(one.memory_bytes() < 1 << 20);
 }
+
+#[test]
+fn xml_is_described_with_its_hints() {
+    let own = json!({"namespace": "http://schemas.xmlsoap.org/soap/envelope/", "prefix": "s"});
+    check(
+        "/paths/~1stock/post/requestBody/content/text~1xml/schema",
+        &json!({
+            "type": "object",
+            "properties": {"Body": {
+                "type": "object",
+                "properties": {"Order": {
+                    "type": "object",
+                    "properties": {
+                        "id": {"type": "integer", "xml": {"attribute": true}},
+                        "item": {"type": "array", "items": {"type": "integer"}},
+                    },
+                    "required": ["id", "item"],
+                }},
+                "required": ["Order"],
+                "xml": own,
+            }},
+            "required": ["Body"],
+            "xml": {"namespace": own["namespace"], "prefix": "s", "name": "Envelope"},
+        }),
+    );
+}

@@ -6,10 +6,11 @@
 use super::components::{Components, Name};
 use super::entities::Entities;
 use super::schema::Dialect;
-use super::{OpenApi, recursion};
+use super::{OpenApi, elements, recursion};
 use crate::body::{self, Kind};
 use crate::evidence::Evidence;
 use crate::shape::Shape;
+use crate::xml;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
@@ -20,14 +21,21 @@ pub(crate) struct Body {
     name: Name,
 }
 
-/// Shapes in which generations of a recursion are folded, by the address of the original. Nothing is read through it.
+/// Shapes that are read otherwise than they were kept, by the address of the original: generations of a recursion are folded, and
+/// elements are values. Nothing is read through it.
 pub(crate) struct Folded(HashMap<*const Shape, Shape>);
 
 impl Folded {
     pub(crate) fn of<'m>(evidence: impl Iterator<Item = &'m Evidence>) -> Folded {
         Folded(
             shapes(evidence)
-                .filter_map(|(shape, _)| Some((std::ptr::from_ref(shape), recursion::fold(shape)?)))
+                .filter_map(|(shape, kind)| {
+                    let folded = match kind {
+                        Kind::Xml => Some(xml::values(shape, recursion::fold)),
+                        _ => recursion::fold(shape),
+                    };
+                    Some((std::ptr::from_ref(shape), folded?))
+                })
                 .collect(),
         )
     }
@@ -46,14 +54,14 @@ pub(crate) struct Writer<'m> {
 
 fn shapes<'m>(
     evidence: impl Iterator<Item = &'m Evidence>,
-) -> impl Iterator<Item = (&'m Shape, bool)> {
+) -> impl Iterator<Item = (&'m Shape, Kind)> {
     evidence
         .flat_map(|e| {
             let responses = e.responses.iter().map(|(_, r)| &r.bodies);
             std::iter::once(&e.request).chain(responses)
         })
         .flat_map(|b| b.media.iter())
-        .map(|(media, content)| (&content.shape, Kind::of(media).is_textual()))
+        .map(|(media, content)| (&content.shape, Kind::of(media)))
 }
 
 impl<'m> Writer<'m> {
@@ -62,7 +70,7 @@ impl<'m> Writer<'m> {
         folded: &'m Folded,
         evidence: impl Iterator<Item = &'m Evidence>,
     ) -> Writer<'m> {
-        let shapes = shapes(evidence).map(|(shape, textual)| (folded.get(shape), textual));
+        let shapes = shapes(evidence).map(|(shape, kind)| (folded.get(shape), kind.is_textual()));
         Writer {
             openapi,
             folded,
@@ -81,13 +89,17 @@ impl<'m> Writer<'m> {
         let mut out = Map::new();
         for (media, content) in of.media.iter() {
             let kind = Kind::of(media);
-            let schema = match kind {
-                Kind::Json | Kind::JsonLines | Kind::Form | Kind::Multipart => Dialect {
+            let read = || {
+                Dialect {
                     openapi: self.openapi,
                     entities: Some(&self.entities),
                     textual: kind.is_textual(),
                 }
-                .schema(self.folded.get(&content.shape), ""),
+                .schema(self.folded.get(&content.shape), "")
+            };
+            let schema = match kind {
+                Kind::Json | Kind::JsonLines | Kind::Form | Kind::Multipart => read(),
+                Kind::Xml => elements::hinted(read(), &content.notes),
                 Kind::Text => json!({"type": "string"}),
                 Kind::Binary if self.openapi == OpenApi::V30 => {
                     json!({"type": "string", "format": "binary"})

@@ -247,7 +247,7 @@ fn outward(schema: &Value) -> BTreeSet<u64> {
 }
 
 /// The same, seen from inside.
-fn inward(map: &Map<String, Value>) -> BTreeSet<u64> {
+pub(super) fn inward(map: &Map<String, Value>) -> BTreeSet<u64> {
     parts(map).flat_map(|(_, part)| outward(part)).collect()
 }
 

@@ -6,6 +6,7 @@
 mod base;
 mod bodies;
 mod components;
+mod elements;
 mod emit;
 mod entities;
 mod names;

@@ -1,6 +1,7 @@
 //! Exchanges that own what observations borrow, and the bookshop they are made of.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
+pub mod elements;
 pub mod forum;
 pub mod procedures;
 pub mod storefront;
@@ -407,7 +408,7 @@ pub fn wild(n: usize, seed: u64) -> Vec<Exchange> {
                 e = match d.below(5) {
                     0 => e.sends("application/x-www-form-urlencoded", "name=a+b&n=1"),
                     1 => e.sends("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"x\"\r\n\r\nx\r\n--b--"),
-                    2 => e.sends("text/plain", "hello"),
+                    2 => e.sends(d.of(&["text/plain", "application/xml"]), d.of(&["hello", "<a b='1'><c>2</c><c/></a>", "<a>", "<a><c d='1'>x</c></a>"])),
                     _ => {
                         let body = value(&mut d, 0).to_string();
                         e.sends("application/json; charset=utf-8", &body)

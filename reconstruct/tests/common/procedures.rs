@@ -41,8 +41,8 @@ pub fn procedures(n: usize, seed: u64) -> Vec<Exchange> {
                     .json(&json!([{"jsonrpc": "2.0", "id": id, "result": id}]).to_string()),
                 4 => Exchange::new("POST", "/stock", 200)
                     .header("soapaction", d.of(&["\"http://example.com/stock/GetPrice\"", "\"http://example.com/stock/Buy\""]))
-                    .sends("text/xml; charset=utf-8", "<a/>")
-                    .answers("text/xml; charset=utf-8", "<a/>"),
+                    .sends("text/xml; charset=utf-8", &format!("<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body><Order id=\"{id}\"><item>{id}</item><item>7</item></Order></s:Body></s:Envelope>"))
+                    .answers("text/xml; charset=utf-8", &format!("<Price currency=\"EUR\">{id}.5</Price>")),
                 _ => Exchange::new("POST", "/search", 200)
                     .sends("application/json", &json!({"query": d.of(&["shoes", "query builders", "{a}"])}).to_string())
                     .json("[]"),
