@@ -139,11 +139,15 @@ pub(crate) fn decide(profiles: &BTreeMap<&str, Profile>, siblings: &Siblings<'_>
             (c, judgement)
         })
         .partition(|(_, j)| j.odds() > 0.0);
-    // What was too seldom called to be judged, and only does what values do here, is one more value.
+    // What was too seldom called to be judged, and only does what values do here, is one more value. All values together are
+    // asked as well as each: the few that it is compared with may not have been called in the same way.
     let in_company = |c: &Cluster<'_>| {
         c.words.len() <= 2
             && yes.iter().any(|(y, _)| {
-                y.words.len() >= 3 && c.profile.within(&y.profile) && y.likeness_between(c) >= 0.0
+                y.words.len() >= 3
+                    && c.profile.within(&y.profile)
+                    && y.likeness_between(c) >= 0.0
+                    && y.profile.likeness(&c.profile) >= 0.0
             })
     };
     let verdict = |cluster: Cluster<'_>, judgement, values, ground| Verdict {
