@@ -5,8 +5,8 @@
 //! kept never falls as more comes in (it is clamped to the bound once a level was raised). So the level only depends on
 //! what was seen, not on when, and a key that was thinned out once can never come back.
 
-use crate::class;
 use crate::name::Name;
+use crate::rank::{HIGHEST, rank};
 use serde::{Deserialize, Serialize};
 
 /// FNV-1a with a finaliser: stable over versions and machines, which `std`'s hashers do not promise.
@@ -51,7 +51,7 @@ pub(crate) enum Slot {
     Rest,
 }
 
-/// A map from text that thins itself out, odd keys before plain words, when it would outgrow its bound.
+/// A map from text that thins itself out when it would outgrow its bound, in the order of [`crate::rank`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Thinned<V> {
     /// Sorted by key.
@@ -77,10 +77,8 @@ impl<V> Default for Thinned<V> {
     }
 }
 
-/// Plain words are only thinned after this many halvings of everything else: of a billion odd keys a dozen are left by then.
-pub(crate) const PLAIN_FROM: u8 = 26;
-/// Beyond this level nothing is kept apart.
-const LAST_LEVEL: u8 = 60;
+/// Beyond this level nothing is kept apart: of a billion keys of the highest rank a few are left by then.
+const LAST_LEVEL: u8 = HIGHEST + 34;
 /// Longer keys are values, not names.
 const LONGEST_KEY: usize = 128;
 
@@ -101,12 +99,8 @@ fn passes(key: &str, level: u8) -> bool {
     if level == 0 {
         return true;
     }
-    let halvings = if class::is_plain(key) {
-        level.saturating_sub(PLAIN_FROM)
-    } else {
-        level
-    };
-    hash(key).leading_zeros() >= u32::from(halvings)
+    let zeros = hash(key).leading_zeros();
+    zeros >= u32::from(level) || zeros >= u32::from(level.saturating_sub(rank(key)))
 }
 
 impl<V: Entry> Thinned<V> {

@@ -208,7 +208,7 @@ pub(crate) fn is_version(text: &str) -> bool {
     dotted && known && (marked || number.contains('.'))
 }
 
-/// Letters with the usual joints of names in code, or a version: kept longest when a bound thins a node's children.
+/// Letters with the usual joints of names in code, a pattern of such, or a version.
 pub(crate) fn is_plain(text: &str) -> bool {
     is_version(text)
         || pattern::is_plain(text)

@@ -71,7 +71,7 @@ fn is_random(text: &str) -> bool {
 }
 
 /// How many bits the text is likelier as a name than as random text.
-fn bits(text: &str) -> i32 {
+pub(crate) fn bits(text: &str) -> i32 {
     let bytes = text.as_bytes();
     let (mut sum, mut before, mut last) = (0, JOINT, b' ');
     let mut step = |next: usize| {

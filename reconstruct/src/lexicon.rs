@@ -36,6 +36,22 @@ pub(crate) fn level(segment: &str) -> f64 {
     }
 }
 
+/// The level of the rarest word in a segment, taken as written or in the plural; `None` where it has no word.
+pub(crate) fn least_level(segment: &str) -> Option<u8> {
+    tokens(segment)
+        .filter(|t| t.len() > 1)
+        .map(|token| {
+            let token = token.to_ascii_lowercase();
+            let singular = || LEVELS.get(token.strip_suffix('s')?);
+            LEVELS
+                .get(token.as_str())
+                .or_else(singular)
+                .copied()
+                .unwrap_or(0)
+        })
+        .min()
+}
+
 /// A word, its singular, or two words written as one.
 fn level_of(token: &str) -> f64 {
     let level = |t: &str| LEVELS.get(t).map(|l| f64::from(*l));

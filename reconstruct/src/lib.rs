@@ -46,6 +46,7 @@ mod part;
 mod pattern;
 mod place;
 mod procedures;
+mod rank;
 mod rules;
 mod shape;
 mod sorted;

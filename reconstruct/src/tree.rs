@@ -4,11 +4,12 @@
 //! and values by class. Nothing is decided here; a bound is kept by thinning, see [`crate::bounded`].
 
 use crate::body::decode;
-use crate::bounded::{Bound, Distinct, Entry, PLAIN_FROM, Seen, Thinned};
+use crate::bounded::{Bound, Distinct, Entry, Seen, Thinned};
 use crate::class::Class;
 use crate::evidence::Evidence;
 use crate::observation::Observation;
 use crate::pattern;
+use crate::rank;
 use crate::sorted::Sorted;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -116,27 +117,56 @@ pub(crate) struct Values {
 const MOST_WORDS: usize = 384;
 /// No child is cut down below this.
 const LEAST_CHILD: u32 = 4 * 1024;
-/// The first levels give up odd words. Whoever fills a tree with paths that are all new mostly invents such, a billion do not
-/// reach the next level, and nothing else has suffered by then.
-const ODD: u8 = PLAIN_FROM;
-/// The next ones halve what one child may charge, so that what takes too much is cut down and small siblings stay whole.
-const CUTS: u8 = 8;
-/// Then plain words: there were more than can be kept apart, and what their children hold is left whole.
-const PLAIN: u8 = 26;
-/// Later ones halve again. From here on classes are not told apart.
-const CLASSLESS: u8 = ODD + PLAIN + 16;
+/// What one more level gives up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    /// Words, see [`Thinned::thin`].
+    Words,
+    /// Half of what one child may charge: what takes too much is cut down, and small siblings stay whole.
+    Halves,
+    Both,
+}
+
+/// The order in which things are given up, with the number of levels. Odd words first: whoever fills a tree with paths that are all
+/// new mostly invents such, and nothing else has suffered by then. A few subtrees that take too much are cut down before
+/// any word goes that may be somebody's; random letters go before all subtrees suffer; and words that look like names after that:
+/// there were more than can be kept apart, and what their children hold is left as it is.
+const LOSSES: [(u8, Loss); 6] = [
+    (rank::ODD, Loss::Words),
+    (4, Loss::Halves),
+    (rank::UNLIKELY, Loss::Words),
+    (4, Loss::Halves),
+    (rank::HIGHEST - rank::ODD - rank::UNLIKELY + 26, Loss::Words),
+    (LAST, Loss::Both),
+];
+/// How many levels there are in which words and subtrees go.
+const LAST: u8 = 16;
 /// Here nothing is told apart but methods.
-const LAST_LEVEL: u8 = ODD + PLAIN + 24;
+const LAST_LEVEL: u8 = rank::HIGHEST + 26 + 4 + 4 + LAST;
+/// From here on classes are not told apart.
+const CLASSLESS: u8 = LAST_LEVEL - LAST / 2;
+
+/// How many of the levels up to `level` give up something of this kind.
+fn given_up(level: u8, what: Loss) -> u8 {
+    let (mut left, mut sum) = (level, 0);
+    for (levels, loss) in LOSSES {
+        let here = left.min(levels);
+        if loss == what || loss == Loss::Both {
+            sum += here;
+        }
+        left -= here;
+    }
+    sum
+}
 
 /// How often a level halves what one child may charge.
 fn halvings(level: u8) -> u8 {
-    let cuts = level.saturating_sub(ODD);
-    cuts.min(CUTS).max(cuts.saturating_sub(PLAIN)).min(20)
+    given_up(level, Loss::Halves).min(20)
 }
 
 /// How far a level thins out words, see [`Thinned::thin`].
 fn thinning(level: u8) -> u8 {
-    level.min(ODD).max(level.saturating_sub(CUTS))
+    given_up(level, Loss::Words)
 }
 
 /// The least charge a tree can be bounded to: the deepest path, nothing told apart at any node of it.

@@ -65,6 +65,12 @@ fn invented_names_leave_the_api_alone() {
     check("paths", 60_000, |d| {
         Exchange::new("POST", &format!("/{}7/x{}", letters(d), letters(d)), 200).json("{\"a\":1}")
     });
+    check("paths of random letters that succeed", 60_000, |d| {
+        Exchange::new("POST", &format!("/{}/{}", letters(d), letters(d)), 200).json("{\"a\":1}")
+    });
+    check("the same beside the API's own", 60_000, |d| {
+        Exchange::new("GET", &format!("/api/v1/{}", letters(d)), 200).json("{\"a\":1}")
+    });
     check("paths that fail", 30_000, |d| {
         Exchange::new("GET", &format!("/{}/{}", letters(d), letters(d)), 404)
     });
