@@ -1,22 +1,25 @@
 //! Deciding which segments are constants and which are values of a parameter.
 //!
-//! In: the tree of what succeeded, the tree of what did not, and the values seen in bodies. Out: templates with evidence.
-//! A pure function: the same model always folds to the same templates. What never succeeded makes no template; what failed
-//! where something else succeeded becomes one more response of it.
+//! In: the tree of what succeeded, the tree of what did not, that of pages and pictures, and the values seen in bodies. Out:
+//! templates with evidence. A pure function: the same model always folds to the same templates. What never succeeded makes no
+//! template; what failed where something else succeeded becomes one more response of it; pages and pictures are judged
+//! like anything else below a value that the API has, and are nothing elsewhere.
 
 use crate::affixes::Affixes;
 use crate::bounded::Seen;
 use crate::class::{self, Class};
+use crate::doubtful;
 use crate::endings::{self, FORMAT, Words, cut};
 use crate::evidence::Evidence;
+use crate::groups::{Groups, Values};
 use crate::likeness::{self, Profile};
+use crate::noise::Noise;
 use crate::part::{Kinds, Part};
 use crate::pattern::{is_pair, is_pattern};
 use crate::place::{Place, nodes};
 use crate::rules::{Position, Ruled};
 use crate::tree::{Method, Node};
 use crate::verdict::{self, Before, Verdict};
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The operations at one place.
@@ -31,6 +34,8 @@ pub(crate) struct Folded {
     /// Why each word here became a constant or a value: all that an explanation of a template needs. What is a value by
     /// its looks alone is in [`Kinds::classes`].
     pub verdicts: Vec<Verdict>,
+    /// Pages and pictures that became operations below.
+    restored: BTreeMap<Noise, u64>,
 }
 
 /// One operation: what succeeded, and what failed at the same place.
@@ -53,6 +58,7 @@ impl Operation {
 pub(crate) fn fold(
     succeeded: &Node,
     failed: &Node,
+    doubtful: &Node,
     identities: &Seen,
     rules: Position<'_>,
 ) -> Folded {
@@ -62,9 +68,11 @@ pub(crate) fn fold(
             .chain(doubled)
             .map(Place::root)
             .collect::<Vec<_>>(),
+        &[Place::root(doubtful)],
         &Surroundings {
             identities,
             depth: 0,
+            below_value: false,
             before: Before::Front,
             blank_front: doubled.is_some(),
             rules,
@@ -92,6 +100,8 @@ fn doubled(root: &Node) -> Option<&Node> {
 struct Surroundings<'a> {
     identities: &'a Seen,
     depth: usize,
+    /// Whether a value of the API is at the node or above it.
+    below_value: bool,
     before: Before,
     /// Whether an empty segment means nothing here.
     blank_front: bool,
@@ -99,7 +109,8 @@ struct Surroundings<'a> {
     rules: Position<'a>,
 }
 
-fn settle(places: &[Place<'_>], around: &Surroundings<'_>) -> Folded {
+/// `doubtful` are the places that pages and pictures have here; below a value they are places like others.
+fn settle<'a>(places: &[Place<'a>], doubtful: &[Place<'a>], around: &Surroundings<'_>) -> Folded {
     let mut folded = Folded::default();
     for place in places {
         for (method, evidence) in &place.node.methods {
@@ -111,22 +122,37 @@ fn settle(places: &[Place<'_>], around: &Surroundings<'_>) -> Folded {
             }
         }
     }
-    let (groups, verdicts) = groups(places, around);
+    let (groups, verdicts) = if around.below_value && !doubtful.is_empty() {
+        folded.restored = doubtful::calls_below(doubtful);
+        groups(&[places, doubtful].concat(), around)
+    } else {
+        groups(places, around)
+    };
     folded.verdicts = verdicts;
+    let mut apart = if around.below_value {
+        Vec::new()
+    } else {
+        doubtful::distributed(doubtful, &groups)
+    };
+    apart.resize_with(groups.len(), Vec::new);
     let mut inside = Surroundings {
         identities: around.identities,
         depth: around.depth + 1,
+        below_value: false,
         before: Before::Value,
         blank_front: false,
         rules: Position::default(),
     };
-    for (part, places) in groups {
+    for ((part, places), doubtful) in groups.into_iter().zip(apart) {
         inside.rules = around.rules.below(&part);
+        inside.below_value = around.below_value || part.parameters().next().is_some();
         inside.before = match &part {
             Part::Constant(word) => Before::after(word, around.before),
             Part::Parameter(_) | Part::Mixed(_) => Before::Value,
         };
-        folded.children.push((part, settle(&places, &inside)));
+        folded
+            .children
+            .push((part, settle(&places, &doubtful, &inside)));
     }
     folded
 }
@@ -340,26 +366,6 @@ fn has_format(word: &str, part: Option<&Part>) -> bool {
     word.ends_with(FORMAT) && part.is_some_and(|p| p.shape() == any_format().shape())
 }
 
-/// Values that are whole segments.
-#[derive(Default)]
-struct Values<'a> {
-    kinds: Kinds,
-    places: Vec<Place<'a>>,
-}
-
-impl<'a> Values<'a> {
-    fn add(&mut self, class: Class, places: impl IntoIterator<Item = Place<'a>>) {
-        self.extend(Kinds::of(class), places);
-    }
-
-    fn extend(&mut self, kinds: Kinds, places: impl IntoIterator<Item = Place<'a>>) {
-        let part = Part::Parameter(kinds.clone());
-        self.places
-            .extend(places.into_iter().map(|p| p.inside(&part)));
-        self.kinds.merge(kinds);
-    }
-}
-
 /// Endings that are no format are judged like words of their own segment, and more strictly: names of procedures
 /// (`album.get`) are by far the commonest words with a point in them.
 const OPEN_ENDING: f32 = 1.5;
@@ -418,40 +424,6 @@ fn constant(word: &str) -> Part {
     }
 }
 
-/// Parts by their shape, with the places of their instances.
-#[derive(Default)]
-struct Groups<'a>(BTreeMap<String, (Part, Vec<Place<'a>>)>);
-
-impl<'a> Groups<'a> {
-    fn add(&mut self, part: Part, places: impl IntoIterator<Item = Place<'a>>) {
-        let places: Vec<_> = places.into_iter().map(|p| p.inside(&part)).collect();
-        self.join(part, places);
-    }
-
-    fn add_values(&mut self, values: Values<'a>) {
-        self.join(Part::Parameter(values.kinds), values.places);
-    }
-
-    fn join(&mut self, part: Part, places: Vec<Place<'a>>) {
-        match self.0.entry(part.shape()) {
-            Entry::Occupied(mut found) => {
-                let (mine, all) = found.get_mut();
-                mine.merge(part);
-                all.extend(places);
-            }
-            Entry::Vacant(free) => {
-                free.insert((part, places));
-            }
-        }
-    }
-
-    fn sorted(self) -> Vec<(Part, Vec<Place<'a>>)> {
-        let mut out: Vec<_> = self.0.into_values().collect();
-        out.sort_by_cached_key(|(part, _)| part.concreteness());
-        out
-    }
-}
-
 /// A number that never varies at the front of a path, before several different words, is part of the API's address
 /// (`/2/tweets`, `/2/users`), not an id.
 fn is_fixed(class: Class, nodes: &[&Node], depth: usize) -> bool {
@@ -467,6 +439,21 @@ fn is_fixed(class: Class, nodes: &[&Node], depth: usize) -> bool {
 }
 
 impl Folded {
+    /// What was left out on the way in, less what became operations.
+    pub(crate) fn left_out(&self, counted: &BTreeMap<Noise, u64>) -> BTreeMap<Noise, u64> {
+        let mut out = counted.clone();
+        self.take_back(&mut out);
+        out.retain(|_, count| *count > 0);
+        out
+    }
+
+    fn take_back(&self, counts: &mut BTreeMap<Noise, u64>) {
+        for (noise, count) in counts.iter_mut() {
+            *count = count.saturating_sub(self.restored.get(noise).copied().unwrap_or(0));
+        }
+        self.children.iter().for_each(|(_, c)| c.take_back(counts));
+    }
+
     /// Adds what failed to what succeeded at the same place.
     fn attach(&mut self, nodes: &[&Node]) {
         let mut below: BTreeMap<usize, Vec<&Node>> = BTreeMap::new();

@@ -4,7 +4,6 @@
 
 use crate::bounded::{Entry, Seen};
 use crate::document::{self, Document, DocumentOptions};
-use crate::evidence::is_success;
 use crate::explain::{self, Explanation};
 use crate::fold::{self, Folded};
 use crate::host::HostName;
@@ -19,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Bounds of one host's model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// The ceiling for [`Model::memory_bytes`]. Default 16 MiB; less than 2.5 MiB counts as 2.5 MiB.
+    /// The ceiling for [`Model::memory_bytes`]. Default 16 MiB; less than 3 MiB counts as 3 MiB.
     pub memory_bytes: usize,
 }
 
@@ -32,7 +31,7 @@ impl Default for Limits {
 }
 
 /// The least ceiling that leaves room for a tree of the deepest paths.
-const LEAST_MEMORY: usize = 5 << 19;
+const LEAST_MEMORY: usize = 3 << 20;
 
 /// What became of an observation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +95,7 @@ pub(crate) struct Counts {
 pub struct Model {
     limits: Limits,
     /// What the trees may charge; computed from the limits.
-    caps: [u32; 2],
+    caps: [u32; 3],
     state: State,
 }
 
@@ -107,6 +106,8 @@ struct State {
     succeeded: Node,
     /// Everything else: it can add responses to what succeeded, and fill up without harming it.
     failed: Node,
+    /// Pages and pictures that succeeded: operations where they stand below a value of the API.
+    doubtful: Node,
     /// Values of identifying members in bodies.
     identities: Seen,
 }
@@ -130,16 +131,22 @@ impl Model {
             counts,
             succeeded,
             failed,
+            doubtful,
             identities,
         } = &mut self.state;
         counts.exchanges += 1;
         counts.see(o.unix_millis, o.unix_millis);
         let noise = Noise::of(o);
+        let good = o.status == 101 || (200..=299).contains(&o.status);
         let Some(method) = Method::parse(o.method).filter(|_| noise.is_none()) else {
             let noise = noise.unwrap_or(Noise::Method);
             *counts.left_out.entry(noise).or_default() += 1;
             if noise == Noise::Grpc {
                 counts.grpc.add(o.path);
+            }
+            if let Some(method) = Method::parse(o.method).filter(|_| good && noise.is_doubtful(o)) {
+                let cap = self.caps[2];
+                doubtful.learn(method, &segments(o.path), cap, o, &mut Seen::default());
             }
             return Outcome::LeftOut(noise);
         };
@@ -148,8 +155,6 @@ impl Model {
             counts.schemes.insert(o.scheme.to_owned());
         }
         let path = segments(o.path);
-        let status = [b'0' + (o.status / 100) as u8];
-        let good = o.status == 101 || std::str::from_utf8(&status).is_ok_and(is_success);
         let (tree, cap) = if good {
             (succeeded, self.caps[0])
         } else {
@@ -169,8 +174,10 @@ impl Model {
         mine.counts.merge(theirs.counts);
         mine.succeeded.merge(theirs.succeeded);
         mine.failed.merge(theirs.failed);
+        mine.doubtful.merge(theirs.doubtful);
         mine.succeeded.bind(self.caps[0]);
         mine.failed.bind(self.caps[1]);
+        mine.doubtful.bind(self.caps[2]);
         mine.identities.merge(theirs.identities);
     }
 
@@ -180,6 +187,7 @@ impl Model {
     /// What is left is a model like any other, and learns and merges under the same laws; but it is no longer the model of all
     /// traffic: what was dropped is unknown from then on, and models that forgot at different times merge to what either remembers.
     pub fn forget(&mut self, before_unix_millis: u64) -> u64 {
+        self.state.doubtful.forget(before_unix_millis);
         self.state.succeeded.forget(before_unix_millis)
             + self.state.failed.forget(before_unix_millis)
     }
@@ -199,25 +207,22 @@ impl Model {
         fold::fold(
             &self.state.succeeded,
             &self.state.failed,
+            &self.state.doubtful,
             &self.state.identities,
             rules.start(),
         )
     }
 
-    /// Exchanges left out, by reason; only reasons that occurred.
-    pub fn left_out(&self) -> &BTreeMap<Noise, u64> {
-        &self.state.counts.left_out
-    }
-
     /// Counts. Counting the operations decides about every path, as emitting a document does: not for every exchange.
     pub fn summary(&self, options: &DocumentOptions) -> Summary {
         let counts = &self.state.counts;
+        let folded = self.folded(&options.rules);
         Summary {
             exchanges: counts.exchanges,
-            left_out: counts.left_out.clone(),
+            left_out: folded.left_out(&counts.left_out),
             first_seen: counts.seen.map(|s| s.0),
             last_seen: counts.seen.map(|s| s.1),
-            operations: document::operations(&self.folded(&options.rules), options),
+            operations: document::operations(&folded, options),
         }
     }
 
@@ -226,6 +231,7 @@ impl Model {
         size_of::<Model>()
             + self.state.succeeded.heap()
             + self.state.failed.heap()
+            + self.state.doubtful.heap()
             + self.state.identities.heap()
             + self.state.counts.grpc.heap()
     }
@@ -268,10 +274,11 @@ impl Model {
 }
 
 /// Charges leave out small vocabularies and the allocator, so the trees get three quarters of the ceiling between them. Most of
-/// that is for what succeeded: what failed only adds responses, and those are small.
-fn caps(limits: &Limits) -> [u32; 2] {
+/// that is for what succeeded: what failed only adds responses, and those are small; pages and pictures that belong to an
+/// API are few.
+fn caps(limits: &Limits) -> [u32; 3] {
     let room = (limits.memory_bytes.max(LEAST_MEMORY) / 4 * 3).min(1 << 30) as u32;
-    [(room / 4 * 3).max(LEAST), (room / 4).max(LEAST)]
+    [room / 16 * 11, room / 4, room / 16].map(|cap| cap.max(LEAST))
 }
 
 fn checksum(body: &[u8]) -> [u8; 8] {

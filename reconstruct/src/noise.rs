@@ -1,7 +1,8 @@
 //! What on a host is no API call: counted by reason, left out of every document.
 //!
-//! In: one observation. Out: the reason to leave it out, or none. It looks at one exchange alone; what only shows over
-//! many (paths that never succeed) is left out when a document is emitted.
+//! In: one observation. Out: the reason to leave it out, or none, and whether its place may prove it wrong. It looks at one
+//! exchange alone; what only shows over many (paths that never succeed, pictures below a value of the API) is decided when
+//! a document is emitted.
 
 use crate::observation::Observation;
 use serde::{Deserialize, Serialize};
@@ -99,16 +100,83 @@ impl Noise {
         }
         if matches!(o.method, "GET" | "HEAD") && (o.status < 400) {
             let last = o.path.rsplit('/').next().unwrap_or("").to_ascii_lowercase();
-            if is_site_file(&last, o.path) || is_asset(&media, &last) {
+            if is_site_file(&last, o.path) {
                 return Some(Noise::StaticAsset);
             }
-            if matches!(&*media, "text/html" | "application/xhtml+xml") {
+            if is_page(&media) {
                 return Some(Noise::Page);
+            }
+            if is_asset(&media, &last) {
+                return Some(Noise::StaticAsset);
             }
         }
         None
     }
+
+    /// Whether an exchange left out for this reason may be a call of an API after all, if only it stands where one does: a
+    /// picture, or a page that nobody looked at in a browser. Scripts, styles and fonts never are.
+    pub(crate) fn is_doubtful(self, o: &Observation<'_>) -> bool {
+        let header = |name| o.request.text_header(name).unwrap_or_default();
+        match self {
+            Noise::Page => {
+                // What browsers send when they open a page (Fetch Metadata, 2.2) and what they ask for (Fetch, 4.1).
+                let looked_at = header("sec-fetch-mode") == "navigate"
+                    || header("accept").trim_start().starts_with("text/html");
+                !looked_at
+            }
+            Noise::StaticAsset => {
+                let last = o.path.rsplit('/').next().unwrap_or("").to_ascii_lowercase();
+                let extension = last.rsplit_once('.').map_or("", |(_, e)| e);
+                !is_site_file(&last, o.path)
+                    && !is_code(&o.response.media_type())
+                    && !CODE.contains(&extension)
+            }
+            _ => false,
+        }
+    }
+
+    /// The reason for which answers of this media type are left out.
+    pub(crate) fn of_media(media: &str) -> Noise {
+        if is_page(media) {
+            Noise::Page
+        } else {
+            Noise::StaticAsset
+        }
+    }
 }
+
+fn is_page(media: &str) -> bool {
+    matches!(media, "text/html" | "application/xhtml+xml")
+}
+
+/// Whether only browsers run it, or draw with it.
+fn is_code(media: &str) -> bool {
+    matches!(
+        media,
+        "text/css"
+            | "text/javascript"
+            | "application/javascript"
+            | "application/x-javascript"
+            | "application/manifest+json"
+    ) || media.starts_with("font/")
+        || media.starts_with("application/font")
+        || media.starts_with("application/x-font")
+}
+
+/// Ends of names of what only browsers run or draw with.
+const CODE: [&str; 11] = [
+    "js",
+    "mjs",
+    "css",
+    "map",
+    "ico",
+    "woff",
+    "woff2",
+    "ttf",
+    "otf",
+    "eot",
+    "webmanifest",
+];
 
 /// Whether `location` is the same path spelt canonically.
 fn is_canonical(path: &str, location: &str) -> bool {
@@ -172,17 +240,7 @@ fn is_asset(media: &str, last: &str) -> bool {
     let extension = last.rsplit_once('.').map_or("", |(_, e)| e);
     let by_name = EXTENSIONS.contains(&extension);
     match media {
-        "text/css"
-        | "text/javascript"
-        | "application/javascript"
-        | "application/x-javascript"
-        | "application/manifest+json" => true,
-        _ if media.starts_with("font/")
-            || media.starts_with("application/font")
-            || media.starts_with("application/x-font") =>
-        {
-            true
-        }
+        _ if is_code(media) => true,
         // An API may well answer with a picture (`/users/42/avatar`); a file's name says that it is a file.
         _ if media.starts_with("image/")
             || media.starts_with("video/")
@@ -190,9 +248,7 @@ fn is_asset(media: &str, last: &str) -> bool {
         {
             by_name
         }
-        "" | "text/html" | "text/plain" | "application/octet-stream" | "application/wasm" => {
-            by_name
-        }
+        "" | "text/plain" | "application/octet-stream" | "application/wasm" => by_name,
         _ => false,
     }
 }

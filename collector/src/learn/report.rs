@@ -120,7 +120,7 @@ pub(super) fn why_nothing(fold: &Fold, learnt: &[Learnt<'_>], args: &Args) -> St
 
 /// What of a host's exchanges is in no operation, by reason.
 fn left_out(host: &Learnt<'_>) -> BTreeMap<&'static str, u64> {
-    let noise = host.counts.model.left_out();
+    let noise = host.document.left_out();
     let learnt = host.counts.exchanges.saturating_sub(noise.values().sum());
     let mut all = noise
         .iter()

@@ -16,6 +16,7 @@ use crate::model::Counts;
 use crate::noise::Noise;
 use crate::tree::Method;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// Writes the document of one host.
 pub(crate) fn emit(
@@ -29,6 +30,7 @@ pub(crate) fn emit(
         dropped,
         ignored,
     } = Places::of(folded, options);
+    let noise = folded.left_out(&counts.left_out);
     let origin = origin(counts, host);
     let base = base::base(places.iter().map(|(_, place)| &place.path[..]));
     let mut issuer = Issuer::default();
@@ -109,7 +111,7 @@ pub(crate) fn emit(
             OpenApi::V31 => "3.1.0",
         }),
     );
-    let description = introduction(counts, host, operations.len(), paths.len());
+    let description = introduction(counts, &noise, host, operations.len(), paths.len());
     root.insert(
         "info".into(),
         json!({"title": host.as_str(), "version": "1.0.0", "description": description}),
@@ -148,8 +150,7 @@ pub(crate) fn emit(
     if !all.is_empty() {
         root.insert("components".into(), Value::Object(all));
     }
-    let mut left_out: Map<String, Value> = counts
-        .left_out
+    let mut left_out: Map<String, Value> = noise
         .iter()
         .map(|(noise, n)| (noise.as_str().to_owned(), json!(n)))
         .collect();
@@ -178,6 +179,7 @@ pub(crate) fn emit(
         root: Value::Object(root),
         sufficient: operations.len() >= options.min_operations,
         operations,
+        left_out: noise,
     }
 }
 
@@ -192,7 +194,13 @@ fn origin(counts: &Counts, host: &HostName) -> String {
 }
 
 /// What the document is made from, for people.
-fn introduction(counts: &Counts, host: &HostName, operations: usize, paths: usize) -> String {
+fn introduction(
+    counts: &Counts,
+    noise: &BTreeMap<Noise, u64>,
+    host: &HostName,
+    operations: usize,
+    paths: usize,
+) -> String {
     let mut out = format!(
         "Reconstructed by Silhouette from {} with {host}",
         number(counts.exchanges, "observed exchange")
@@ -211,10 +219,9 @@ fn introduction(counts: &Counts, host: &HostName, operations: usize, paths: usiz
         number(operations as u64, "operation"),
         number(paths as u64, "path")
     ));
-    let left_out: u64 = counts.left_out.values().sum();
+    let left_out: u64 = noise.values().sum();
     if left_out > 0 {
-        let reasons: Vec<String> = counts
-            .left_out
+        let reasons: Vec<String> = noise
             .iter()
             .map(|(noise, n)| number(*n, noise.noun()))
             .collect();

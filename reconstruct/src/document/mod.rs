@@ -29,8 +29,10 @@ pub(crate) use emit::emit;
 pub(crate) use places::operations;
 pub(crate) use template::written;
 
+use crate::noise::Noise;
 use crate::rules::Rules;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Which OpenAPI version a document is written in.
@@ -113,6 +115,7 @@ pub struct Document {
     pub(crate) root: Value,
     pub(crate) operations: Vec<OperationSummary>,
     pub(crate) sufficient: bool,
+    pub(crate) left_out: BTreeMap<Noise, u64>,
 }
 
 impl Document {
@@ -129,6 +132,11 @@ impl Document {
     /// The operations in the order of the document: the more concrete path first, then by method.
     pub fn operations(&self) -> &[OperationSummary] {
         &self.operations
+    }
+
+    /// Exchanges left out because they are no calls of an API, by reason; only reasons that occurred.
+    pub fn left_out(&self) -> &BTreeMap<Noise, u64> {
+        &self.left_out
     }
 
     /// Whether it has at least [`DocumentOptions::min_operations`] operations.
