@@ -5,8 +5,8 @@
 
 use super::components::{Components, Name};
 use super::entities::Entities;
-use super::schema::Dialect;
-use super::{OpenApi, elements, recursion};
+use super::schema::{Dialect, Values};
+use super::{OpenApi, elements, recursion, resources};
 use crate::body::{self, Kind};
 use crate::evidence::Evidence;
 use crate::shape::Shape;
@@ -93,7 +93,11 @@ impl<'m> Writer<'m> {
                 Dialect {
                     openapi: self.openapi,
                     entities: Some(&self.entities),
-                    textual: kind.is_textual(),
+                    values: match kind {
+                        k if k.is_textual() => Values::Text,
+                        _ if media == resources::MEDIA => Values::Resources,
+                        _ => Values::Typed,
+                    },
                 }
                 .schema(self.folded.get(&content.shape), "")
             };

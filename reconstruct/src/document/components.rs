@@ -3,8 +3,8 @@
 //! In: the bodies of a document with every schema written out, each with what it is likely to be called. Out: the same with
 //! `$ref`s, and the components. What occurs once stays where it is, unless it refers to itself.
 
-use super::names;
 use super::schema::RECURSIVE;
+use super::{names, resources};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,6 +45,8 @@ impl Components {
     /// `kind` says that it is one of the kinds a discriminator tells apart.
     fn count_as(&mut self, schema: &Value, name: &Name, kind: bool) {
         let Value::Object(map) = schema else { return };
+        let resource = resources::name(map);
+        let name = resource.as_ref().unwrap_or(name);
         let outward = outward(schema);
         let target = kind || inward(map).contains(&0);
         if kind || is_candidate(map, &outward) {
@@ -326,6 +328,9 @@ fn is_vague(member: &str) -> bool {
 
 /// A list with what belongs to turning its pages is a page.
 fn own_name(map: &Map<String, Value>, name: &Name) -> Name {
+    if let Some(document) = resources::document(map) {
+        return document;
+    }
     let members = map.get("properties").and_then(Value::as_object);
     let listed = |(member, schema): (&String, &Value)| {
         let item = schema.get("items");

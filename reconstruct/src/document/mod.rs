@@ -16,6 +16,7 @@ mod parameters;
 mod phrase;
 mod places;
 mod recursion;
+mod resources;
 mod responses;
 mod roles;
 mod schema;

@@ -5,7 +5,7 @@
 
 use super::OpenApi;
 use super::roles::{self, Type};
-use super::schema::Dialect;
+use super::schema::{Dialect, Values};
 use super::security::Keys;
 use crate::evidence::Evidence;
 use crate::keys;
@@ -267,7 +267,7 @@ impl Writer {
                 schema: Dialect {
                     openapi: self.openapi,
                     entities: None,
-                    textual: false,
+                    values: Values::Typed,
                 }
                 .schema(shape, name),
                 kind: Type::Object,
@@ -291,7 +291,7 @@ impl Writer {
             Dialect {
                 openapi: self.openapi,
                 entities: None,
-                textual: true,
+                values: Values::Text,
             }
             .text(values, name),
         )

@@ -5,7 +5,7 @@
 
 use super::entities::Entities;
 use super::union::Union;
-use super::{OpenApi, vocabulary};
+use super::{OpenApi, resources, vocabulary};
 use crate::format;
 use crate::likeness;
 use crate::shape::{Arrays, Objects, Shape};
@@ -24,8 +24,18 @@ pub(crate) struct Dialect<'e> {
     pub openapi: OpenApi,
     /// Which objects speak for others of the same kind, in bodies.
     pub entities: Option<&'e Entities<'e>>,
-    /// Members are texts whose type is read off the text, as in forms and queries.
-    pub textual: bool,
+    pub values: Values,
+}
+
+/// What values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Values {
+    /// JSON: they have types.
+    Typed,
+    /// Texts whose type is read off the text, as in forms and queries.
+    Text,
+    /// JSON:API (1.1): they have types, and the `type` of a resource is a name.
+    Resources,
 }
 
 impl Dialect<'_> {
@@ -186,12 +196,18 @@ impl Dialect<'_> {
             schema.insert("additionalProperties".into(), self.schema(&all, name));
             return schema;
         }
-        let properties: Map<String, Value> = objects
+        let mut properties: Map<String, Value> = objects
             .members
             .iter()
             .map(|(name, p)| (name.to_owned(), self.schema(&p.shape, name)))
             .collect();
-        if let Some(union) = Union::of(objects).filter(|_| !self.textual) {
+        if self.values == Values::Resources
+            && let Some(name) = resources::type_of(objects)
+            && let Some(of_type) = properties.get_mut("type")
+        {
+            *of_type = json!({"type": "string", "enum": [name]});
+        }
+        if let Some(union) = Union::of(objects).filter(|_| self.values != Values::Text) {
             return kinds(&union, &properties);
         }
         let required: Vec<&str> = objects
@@ -230,7 +246,7 @@ impl Dialect<'_> {
         }
         let seen = strings.count > strings.empty;
         let kind = match strings.formats {
-            f if !self.textual || !seen => ("string", f),
+            f if self.values != Values::Text || !seen => ("string", f),
             f if f & format::INTEGER != 0 => ("integer", 0),
             f if f & format::NUMBER != 0 => ("number", 0),
             f if f & format::BOOLEAN != 0 => ("boolean", 0),
@@ -244,7 +260,7 @@ impl Dialect<'_> {
             schema.insert("format".into(), json!(format));
         } else if let Some(words) = vocabulary::enumeration(strings, name) {
             // In queries and forms an empty text is a parameter without a value.
-            let empty = (strings.empty > 0 && !self.textual).then_some("");
+            let empty = (strings.empty > 0 && self.values != Values::Text).then_some("");
             if strings.empty == 0 || empty.is_some() {
                 let members: Vec<&str> = empty.into_iter().chain(words).collect();
                 schema.insert("enum".into(), json!(members));

@@ -4,6 +4,7 @@
 pub mod elements;
 pub mod forum;
 pub mod procedures;
+pub mod resources;
 pub mod storefront;
 pub mod tagged;
 
