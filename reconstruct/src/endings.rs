@@ -122,7 +122,8 @@ pub(crate) fn merge<'a>(
     } else {
         BTreeSet::new()
     };
-    let mut renamed: BTreeMap<String, String> = BTreeMap::new();
+    // The new names, and the formats that are no longer in them.
+    let mut renamed: BTreeMap<String, (String, Option<String>)> = BTreeMap::new();
     for (stem, forms) in &stems {
         let known: Vec<&(&str, Cut<'_>)> = forms.iter().filter(|(_, c)| c.is_format()).collect();
         let alike = || {
@@ -137,16 +138,26 @@ pub(crate) fn merge<'a>(
             formats(forms) >= 2 && ((systematic && !words.contains_key(stem)) || alike());
         for (word, cut) in forms {
             if together && cut.is_format() {
-                renamed.insert((*word).to_owned(), format!("{}.{FORMAT}", cut.stem));
+                let format = Some(cut.ending.to_owned());
+                renamed.insert(
+                    (*word).to_owned(),
+                    (format!("{}.{FORMAT}", cut.stem), format),
+                );
             } else if open.contains(cut.ending) && forms.len() >= SYSTEMATIC {
-                renamed.insert((*word).to_owned(), format!("{}.{OTHER}", cut.stem));
+                renamed.insert((*word).to_owned(), (format!("{}.{OTHER}", cut.stem), None));
             }
         }
     }
     let mut out = Words::new();
     for (word, places) in words {
-        let name = renamed.remove(&word).unwrap_or(word);
-        out.entry(name).or_default().extend(places);
+        let (name, format) = renamed.remove(&word).unwrap_or((word, None));
+        let formatted = |place: Place<'a>| Place {
+            format: format.clone(),
+            ..place
+        };
+        out.entry(name)
+            .or_default()
+            .extend(places.into_iter().map(formatted));
     }
     out
 }

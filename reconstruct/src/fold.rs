@@ -118,7 +118,7 @@ fn settle<'a>(places: &[Place<'a>], doubtful: &[Place<'a>], around: &Surrounding
             operation.good.merge(evidence.unbound());
             operation.kinds.resize_with(place.way.len(), Kinds::default);
             for (mine, more) in operation.kinds.iter_mut().zip(&place.way) {
-                mine.merge(more.clone());
+                mine.merge(more.of_calls(evidence.calls));
             }
         }
     }

@@ -6,7 +6,7 @@
 use crate::class::Class;
 use crate::pattern::{self, Run};
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One segment of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub(crate) struct Kinds {
     pub classes: BTreeSet<Class>,
     /// Whether there were values without a class.
     pub words: bool,
+    /// The formats of things that the calls asked for, with how many did; other calls may have named none.
+    pub formats: BTreeMap<String, u64>,
     /// The parameter's name, where an operator gave it one.
     pub name: Option<String>,
 }
@@ -101,9 +103,19 @@ impl Kinds {
         }
     }
 
+    /// The same, as so many calls had them.
+    pub(crate) fn of_calls(&self, calls: u64) -> Kinds {
+        let mut kinds = self.clone();
+        kinds.formats.values_mut().for_each(|n| *n = calls);
+        kinds
+    }
+
     pub(crate) fn merge(&mut self, other: Kinds) {
         self.classes.extend(other.classes);
         self.words |= other.words;
+        for (format, calls) in other.formats {
+            *self.formats.entry(format).or_default() += calls;
+        }
         if self.name.is_none() {
             self.name = other.name;
         }
@@ -130,6 +142,14 @@ impl Part {
             Part::Constant(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// Whether the last parameter follows a point, as a format does.
+    pub(crate) fn ends_with_format(&self) -> bool {
+        let Part::Mixed(pieces) = self else {
+            return false;
+        };
+        matches!(pieces.as_slice(), [.., Fragment::Text(text), Fragment::Parameter(_)] if text.ends_with('.'))
     }
 
     /// The parameters in it, in order.

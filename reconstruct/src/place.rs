@@ -12,6 +12,8 @@ pub(crate) struct Place<'a> {
     pub node: &'a Node,
     /// What the value of each parameter on the way looked like, in order.
     pub way: Vec<Kinds>,
+    /// The format its segment ended in, where several were put together.
+    pub format: Option<String>,
 }
 
 impl<'a> Place<'a> {
@@ -20,6 +22,7 @@ impl<'a> Place<'a> {
         Place {
             node,
             way: Vec::new(),
+            format: None,
         }
     }
 
@@ -28,12 +31,19 @@ impl<'a> Place<'a> {
         Place {
             node,
             way: self.way.clone(),
+            format: None,
         }
     }
 
     /// The same, once its segment is known to be an instance of a part.
     pub(crate) fn inside(mut self, part: &Part) -> Place<'a> {
         self.way.extend(part.parameters().cloned());
+        if let Some(format) = self.format.take()
+            && part.ends_with_format()
+            && let Some(kinds) = self.way.last_mut()
+        {
+            kinds.formats.insert(format, 0);
+        }
         self
     }
 }

@@ -289,3 +289,31 @@ fn what_all_paths_begin_with_and_names_nothing_is_the_servers() {
         )
     );
 }
+
+#[test]
+fn formats_that_are_asked_for_often_are_enumerated() {
+    let calls = |formats: &[&str], n: usize| -> Vec<(String, String)> {
+        (0..n)
+            .flat_map(|at| {
+                let body = format!(r#"{{"rows":{at},"title":"x y"}}"#);
+                let path = |f: &&str| (format!("/records/{}.{f}", 4000 + at), body.clone());
+                formats.iter().map(path).collect::<Vec<_>>()
+            })
+            .collect()
+    };
+    let enumerated = |calls: Vec<(String, String)>| {
+        let host = HostName::parse(b"api.example.com", "https").unwrap();
+        let document = learnt(calls).document(&host, &DocumentOptions::default());
+        let parameters =
+            &document.as_value()["paths"]["/records/{recordId}.{format}"]["get"]["parameters"];
+        assert_eq!(parameters[1]["name"], "format", "{}", document.to_yaml());
+        parameters[1]["schema"]["enum"].clone()
+    };
+    let both = serde_json::json!(["csv", "json"]);
+    assert_eq!(enumerated(calls(&["json", "csv"], 6)), both);
+    assert!(enumerated(calls(&["json", "csv"], 3)).is_null());
+    // One more that was asked for once.
+    let mut rare = calls(&["json", "csv"], 6);
+    rare.extend(calls(&["xml"], 1));
+    assert!(enumerated(rare).is_null());
+}

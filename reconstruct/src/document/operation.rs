@@ -77,7 +77,7 @@ impl<'a> Writer<'a> {
         if responses::is_deprecated(good) {
             out.insert("deprecated".into(), json!(true));
         }
-        let mut parameters = template::parameters(path, &path_names, &operation.kinds);
+        let mut parameters = template::parameters(path, &path_names, &operation.kinds, good.calls);
         parameters.extend(parameters::list(
             self.openapi,
             good,

@@ -17,6 +17,9 @@ const SAID: [&str; 36] = [
     "tag", "timezone", "type", "username", "year",
 ];
 
+/// Calls of an operation that asked for each of its formats, before they are enumerated.
+const LEAST_CALLS: u64 = 5;
+
 const ORDINALS: [&str; 7] = [
     "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth",
 ];
@@ -138,8 +141,13 @@ pub(crate) fn template(path: &[Part], names: &[String]) -> String {
     if out.is_empty() { "/".into() } else { out }
 }
 
-/// The parameter objects of one operation's path; `kinds` is what its own calls carried.
-pub(crate) fn parameters(path: &[Part], names: &[String], kinds: &[Kinds]) -> Vec<Value> {
+/// The parameter objects of one operation's path; `kinds` is what its own successful `calls` carried.
+pub(crate) fn parameters(
+    path: &[Part],
+    names: &[String],
+    kinds: &[Kinds],
+    calls: u64,
+) -> Vec<Value> {
     let subjects = subjects(path);
     names
         .iter()
@@ -155,7 +163,7 @@ pub(crate) fn parameters(path: &[Part], names: &[String], kinds: &[Kinds]) -> Ve
                     json!(description(name, &subject, kinds)),
                 ),
             ]);
-            out.insert("schema".into(), schema(kinds));
+            out.insert("schema".into(), schema(kinds, calls));
             Value::Object(out)
         })
         .collect()
@@ -202,7 +210,19 @@ fn description(name: &str, subject: &[String], kinds: &Kinds) -> String {
     }
 }
 
-fn schema(kinds: &Kinds) -> Value {
+/// Formats are all that is enumerated in paths: half of the published descriptions with a format behind a point list them. Other
+/// closed vocabularies are constants of templates of their own; words that are one parameter are so because more of them come.
+fn formats(kinds: &Kinds, calls: u64) -> Option<Value> {
+    let known = kinds.formats.values().sum::<u64>() == calls;
+    let often = kinds.formats.values().all(|n| *n >= LEAST_CALLS);
+    (known && often && kinds.formats.len() >= 2)
+        .then(|| json!({"type": "string", "enum": kinds.formats.keys().collect::<Vec<_>>()}))
+}
+
+fn schema(kinds: &Kinds, calls: u64) -> Value {
+    if let Some(formats) = formats(kinds, calls) {
+        return formats;
+    }
     match kinds.only() {
         Some(Class::Integer) => json!({"type": "integer", "format": "int64"}),
         Some(Class::Number) => json!({"type": "number"}),
@@ -287,6 +307,7 @@ mod tests {
             &path,
             &names,
             &[of(Class::Uuid), of(Class::Date), of(Class::Any)],
+            9,
         );
         let drawn: Vec<String> = all
             .iter()
@@ -304,6 +325,20 @@ mod tests {
             words: true,
             ..of(Class::Integer)
         };
-        assert_eq!(schema(&mixed), json!({"type": "string"}));
+        assert_eq!(schema(&mixed, 9), json!({"type": "string"}));
+    }
+
+    #[test]
+    fn formats_are_enumerated_when_each_is_asked_for_often_and_no_call_names_another() {
+        let of = |formats: &[(&str, u64)]| Kinds {
+            formats: formats.iter().map(|(f, n)| ((*f).to_owned(), *n)).collect(),
+            ..Kinds::of(Class::Any)
+        };
+        let string = json!({"type": "string"});
+        let known = json!({"type": "string", "enum": ["csv", "json"]});
+        assert_eq!(schema(&of(&[("csv", 5), ("json", 7)]), 12), known);
+        assert_eq!(schema(&of(&[("csv", 5), ("json", 7)]), 13), string);
+        assert_eq!(schema(&of(&[("csv", 4), ("json", 8)]), 12), string);
+        assert_eq!(schema(&of(&[("csv", 12)]), 12), string);
     }
 }
