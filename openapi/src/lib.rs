@@ -15,6 +15,7 @@ mod drift;
 mod json;
 mod operations;
 mod problem;
+mod reach;
 mod read;
 mod report;
 mod rule;

@@ -612,6 +612,11 @@ impl Schemas {
     }
 }
 
+/// Whether a pointer is of a component or of a place in one: such are called by their name, whoever leads there.
+pub(crate) fn is_named(pointer: &str) -> bool {
+    pointer.starts_with("/components/schemas/") || pointer.starts_with("/definitions/")
+}
+
 /// How people call a place in a schema: `Book.authors[].name`, or `.authors[]` in a schema without a name.
 pub(crate) fn label(pointer: &str) -> String {
     let steps: Vec<String> = crate::tree::steps(pointer).collect();

@@ -270,9 +270,9 @@ impl Template {
         ranks.cmp(other.segments.iter().map(Segment::rank))
     }
 
-    /// How many segments it has.
-    pub(crate) fn length(&self) -> usize {
-        self.segments.len()
+    /// The text of each segment that is a constant.
+    pub(crate) fn constants(&self) -> impl Iterator<Item = Option<&str>> {
+        self.segments.iter().map(Segment::constant)
     }
 
     /// Whether it takes paths of several lengths.

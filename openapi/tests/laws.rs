@@ -79,6 +79,102 @@ fn tree() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
+/// Schemas that all are alternatives of one another, as deep as anybody looks.
+fn alternatives(count: usize) -> serde_json::Value {
+    let one = |own: usize| {
+        let others = (0..count).filter(|other| *other != own);
+        let mut any: Vec<_> = others
+            .map(|other| serde_json::json!({ "$ref": format!("#/components/schemas/A{other}") }))
+            .collect();
+        let name = format!("p{own}");
+        any.push(
+            serde_json::json!({ "type": "object", "properties": { name: { "type": "string" } } }),
+        );
+        (format!("A{own}"), serde_json::json!({ "anyOf": any }))
+    };
+    serde_json::Value::Object((0..count).map(one).collect())
+}
+
+/// A description whose only response is the given schema.
+fn answering(schema: serde_json::Value, schemas: serde_json::Value) -> Description {
+    let content = serde_json::json!({ "application/json": { "schema": schema } });
+    let get = serde_json::json!({ "responses": { "200": { "content": content } } });
+    let document = serde_json::json!({
+        "openapi": "3.0.0", "paths": { "/a": { "get": get } }, "components": { "schemas": schemas },
+    });
+    Description::read(&document.to_string()).unwrap()
+}
+
+#[test]
+fn alternatives_of_one_another_end() {
+    let first = serde_json::json!({ "$ref": "#/components/schemas/A0" });
+    let described = answering(first, alternatives(30));
+    assert_eq!(diff(&described, &described).findings, []);
+    assert_eq!(drift(&described, &described).findings, []);
+    // All that any of them admits is admitted, however it is led to; and nothing else.
+    let own = |property: &str| {
+        let properties =
+            serde_json::json!({ property: { "type": "string" }, "p0": { "type": "string" } });
+        let schema = serde_json::json!({ "type": "object", "properties": properties });
+        answering(schema, serde_json::json!({}))
+    };
+    assert_eq!(drift(&described, &own("p29")).findings, []);
+    let found = drift(&described, &own("p30")).findings;
+    let messages: Vec<_> = found
+        .iter()
+        .map(|finding| finding.message.as_str())
+        .collect();
+    assert_eq!(
+        messages,
+        ["`A0.p30` in responses is there, and not described"]
+    );
+}
+
+#[test]
+fn what_many_share_is_one_finding_with_all_of_them() {
+    // A ring of schemas, each reached from two operations: what changes in one concerns all.
+    const RING: usize = 300;
+    let text = |kind: &str| {
+        let mut schemas = serde_json::Map::new();
+        let mut paths = serde_json::Map::new();
+        for at in 0..RING {
+            let next = format!("#/components/schemas/S{}", (at + 1) % RING);
+            let kind = if at == 7 { kind } else { "string" };
+            let properties =
+                serde_json::json!({ "next": { "$ref": next }, "name": { "type": kind } });
+            schemas.insert(
+                format!("S{at}"),
+                serde_json::json!({ "type": "object", "properties": properties }),
+            );
+            let own = serde_json::json!({ "$ref": format!("#/components/schemas/S{at}") });
+            let content = serde_json::json!({ "application/json": { "schema": own } });
+            let get = serde_json::json!({
+                "responses": { "200": { "content": content } },
+                "x-silhouette": { "calls": 2 },
+            });
+            paths.insert(format!("/a{at}"), serde_json::json!({ "get": get }));
+        }
+        serde_json::json!({ "openapi": "3.0.0", "paths": paths, "components": { "schemas": schemas } }).to_string()
+    };
+    let (old, new) = (
+        Description::read(&text("string")).unwrap(),
+        Description::read(&text("integer")).unwrap(),
+    );
+    for report in [diff(&old, &new), drift(&old, &new)] {
+        let [finding] = report.findings.as_slice() else {
+            panic!("{:?}", report.findings);
+        };
+        assert_eq!(finding.operations.len(), RING);
+        let mut sorted = finding.operations.clone();
+        sorted.sort();
+        assert_eq!(finding.operations, sorted);
+        if let Some(seen) = &finding.seen {
+            assert_eq!(seen.calls, 2 * RING as u64);
+        }
+    }
+    assert!(drift(&old, &new).findings[0].seen.is_some());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 

@@ -1,5 +1,6 @@
 //! Findings for people: by class, then by operation, with the line in the file, and a table at the end.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
@@ -47,9 +48,11 @@ pub(super) fn render(findings: &Findings<'_>, color: bool) -> String {
         let _ = writeln!(out, "\n{}: {}", paint.class(class, &title), class.meaning());
         // The same operations once, where they come first.
         let mut groups: Vec<(String, Vec<&Finding>)> = Vec::new();
+        let mut known: HashMap<String, usize> = HashMap::new();
         for finding in all {
             let names = names(finding);
-            match groups.iter_mut().find(|(known, _)| *known == names) {
+            let at = *known.entry(names.clone()).or_insert(groups.len());
+            match groups.get_mut(at) {
                 Some((_, group)) => group.push(finding),
                 None => groups.push((names, vec![finding])),
             }

@@ -121,13 +121,9 @@ impl<'a> Differ<'a> {
                     }
                     if let (Some(before), Some(schema)) = (before.schema, after.schema) {
                         let context = format!("header `{}` of {name}", after.name);
-                        self.shapes.compare(
-                            before,
-                            schema,
-                            Direction::Response,
-                            operation.name(),
-                            context,
-                        );
+                        let number = self.number(operation);
+                        self.shapes
+                            .compare(before, schema, Direction::Response, number, context);
                     }
                 }
             }
@@ -184,8 +180,9 @@ impl<'a> Differ<'a> {
                 } else {
                     name.to_owned()
                 };
+                let number = self.number(operation);
                 self.shapes
-                    .compare(before, after, direction, operation.name(), context);
+                    .compare(before, after, direction, number, context);
             }
         }
         for (media, after) in new {

@@ -8,12 +8,13 @@
 mod contents;
 mod security;
 mod shapes;
+mod values;
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::description::{Description, Operation, Parameter, Place};
 use crate::operations::bases;
-use crate::report::{Finding, Report};
+use crate::report::{Concerned, Draft, Operations, Report, Told};
 use crate::rule::Rule;
 use crate::template::Template;
 pub(crate) use contents::{covering, media_of};
@@ -24,8 +25,9 @@ pub fn diff(old: &Description, new: &Description) -> Report {
     let mut differ = Differ {
         old,
         new,
-        findings: Vec::new(),
+        drafts: Vec::new(),
         shapes: Shapes::new(old, new),
+        operations: Operations::default(),
     };
     let pairs = pairs(old, new);
     let mut taken = vec![false; new.operations.len()];
@@ -54,20 +56,21 @@ pub fn diff(old: &Description, new: &Description) -> Report {
     }
     differ.servers();
     let Differ {
-        mut findings,
+        mut drafts,
         shapes,
+        operations,
         ..
     } = differ;
-    findings.extend(shapes.findings());
-    for finding in &mut findings {
-        finding.first = old.existing(&finding.first);
-        finding.second = new.existing(&finding.second);
+    drafts.extend(shapes.drafts());
+    for draft in &mut drafts {
+        draft.first = old.existing(&draft.first);
+        draft.second = new.existing(&draft.second);
     }
     Report {
         first_operations: old.operations.len(),
         second_operations: new.operations.len(),
         matched: pairs.iter().flatten().count(),
-        ..Report::of_findings(findings)
+        ..Report::of_drafts(drafts, &operations)
     }
 }
 
@@ -123,8 +126,9 @@ fn pairs(old: &Description, new: &Description) -> Vec<Option<usize>> {
 struct Differ<'a> {
     old: &'a Description,
     new: &'a Description,
-    findings: Vec<Finding>,
+    drafts: Vec<Draft>,
     shapes: Shapes<'a>,
+    operations: Operations,
 }
 
 impl<'a> Differ<'a> {
@@ -136,15 +140,21 @@ impl<'a> Differ<'a> {
         subject: &str,
         at: (&str, &str),
     ) {
-        self.findings.push(Finding {
+        let number = self.number(operation);
+        self.drafts.push(Draft {
             rule,
             message,
             subject: subject.to_owned(),
-            operations: vec![operation.name()],
+            concerned: Concerned::One(number),
             first: at.0.to_owned(),
             second: at.1.to_owned(),
-            seen: None,
+            seen: Told::This(None),
         });
+    }
+
+    /// Of the operation in reports.
+    fn number(&mut self, operation: &Operation) -> u32 {
+        self.operations.number(operation.name(), "", None)
     }
 
     fn removed(&mut self, operation: &Operation) {
@@ -231,14 +241,14 @@ impl<'a> Differ<'a> {
         let (old, new) = (self.old.servers(), self.new.servers());
         let known = bases(new);
         let mut document = |rule, message: String, subject: &str| {
-            self.findings.push(Finding {
+            self.drafts.push(Draft {
                 rule,
                 message,
                 subject: subject.to_owned(),
-                operations: Vec::new(),
+                concerned: Concerned::Nobody,
                 first: "/servers".to_owned(),
                 second: "/servers".to_owned(),
-                seen: None,
+                seen: Told::This(None),
             });
         };
         for url in old.iter().filter(|url| !new.contains(url)) {
@@ -354,8 +364,9 @@ impl<'a> Differ<'a> {
             );
             self.found(Rule::ParameterStyleChanged, operation, message, subject, at);
         }
+        let number = self.number(operation);
         self.shapes
-            .compare(before, after, Direction::Request, operation.name(), shown);
+            .compare(before, after, Direction::Request, number, shown);
     }
 }
 

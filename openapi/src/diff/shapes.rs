@@ -4,13 +4,15 @@
 //! many operations lead to it; what leads where is a graph, so recursive schemas end, and a change in a shared schema is one
 //! finding with all the operations it reaches.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
+use super::values::{formats, limits, types, values};
 use crate::description::Description;
-use crate::report::Finding;
+use crate::reach::{leading_to, reaching};
+use crate::report::{Concerned, Draft, Told};
 use crate::rule::Rule;
-use crate::schema::{Additional, Flat, LOWER_BOUNDS, SchemaId, Types, UPPER_BOUNDS, label};
+use crate::schema::{Additional, Flat, SchemaId, Types, is_named, label};
 
 /// Which way values go. Clients break when less is taken or more comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,6 +48,7 @@ struct Pair {
 
 /// A change, still without the place it is told with.
 struct Change {
+    direction: Direction,
     rule: Rule,
     /// Follows the place: `is string, was integer`.
     says: String,
@@ -56,8 +59,8 @@ struct Change {
 
 struct Use {
     pair: usize,
-    direction: Direction,
-    operation: String,
+    /// Its number in reports.
+    operation: u32,
     context: String,
 }
 
@@ -80,7 +83,7 @@ impl<'a> Shapes<'a> {
         old: SchemaId,
         new: SchemaId,
         direction: Direction,
-        operation: String,
+        operation: u32,
         context: String,
     ) {
         let mut todo = Vec::new();
@@ -105,7 +108,6 @@ impl<'a> Shapes<'a> {
         }
         self.uses.push(Use {
             pair,
-            direction,
             operation,
             context,
         });
@@ -144,43 +146,48 @@ impl<'a> Shapes<'a> {
         several(self.flat(false, old)) && several(self.flat(true, new))
     }
 
-    /// The findings of all uses.
-    pub(super) fn findings(self) -> Vec<Finding> {
-        // Most pairs lead to no change: what does is found once, backwards.
-        let mut from: Vec<Vec<usize>> = vec![Vec::new(); self.pairs.len()];
-        for (at, pair) in self.pairs.iter().enumerate() {
-            for to in &pair.leads_to {
-                if let Some(list) = from.get_mut(*to) {
-                    list.push(at);
-                }
-            }
-        }
-        let mut changed: HashSet<usize> = HashSet::new();
-        let mut todo: Vec<usize> = (self.pairs.iter().enumerate())
-            .filter(|(_, pair)| !pair.changes.is_empty())
-            .map(|(at, _)| at)
+    /// What was found, with the operations it concerns.
+    pub(super) fn drafts(self) -> Vec<Draft> {
+        let leads_to: Vec<Vec<usize>> =
+            (self.pairs.iter().map(|pair| pair.leads_to.clone())).collect();
+        let changed = |named: bool| -> Vec<bool> {
+            let is = |change: &Change| change.is_named() == named;
+            let pairs = self.pairs.iter();
+            pairs.map(|pair| pair.changes.iter().any(is)).collect()
+        };
+        let mut drafts = Vec::new();
+        // What has a name is called by it, whoever leads there.
+        let uses: Vec<(usize, u32)> = (self.uses.iter())
+            .map(|usage| (usage.pair, usage.operation))
             .collect();
-        while let Some(at) = todo.pop() {
-            if changed.insert(at) {
-                todo.extend(from.get(at).into_iter().flatten());
+        let reached = reaching(&leads_to, &changed(true), &uses);
+        for (pair, operations) in self.pairs.iter().zip(reached) {
+            let Some(operations) = operations else {
+                continue;
+            };
+            for change in pair.changes.iter().filter(|change| change.is_named()) {
+                drafts.push(change.draft("", Concerned::Many(operations.clone())));
             }
         }
-        let mut findings = Vec::new();
+        // What has none is called by the place that leads there: mostly one, and few lead to such.
+        let relevant = leading_to(&leads_to, &changed(false));
         for usage in &self.uses {
             let mut seen = HashSet::new();
             let mut todo = vec![usage.pair];
             while let Some(at) = todo.pop() {
-                if !changed.contains(&at) || !seen.insert(at) {
-                    continue;
-                }
                 let Some(pair) = self.pairs.get(at) else {
                     continue;
                 };
+                if relevant.get(at) != Some(&true) || !seen.insert(at) {
+                    continue;
+                }
                 todo.extend(&pair.leads_to);
-                findings.extend(pair.changes.iter().map(|change| change.finding(usage)));
+                for change in pair.changes.iter().filter(|change| !change.is_named()) {
+                    drafts.push(change.draft(&usage.context, Concerned::One(usage.operation)));
+                }
             }
         }
-        findings
+        drafts
     }
 
     /// Compares two schemas, and names the pairs below them.
@@ -406,8 +413,8 @@ impl<'a> Shapes<'a> {
     }
 
     /// Whether two alternatives are likely the same one: the same types, and for objects half of the names in common.
-    fn alike(&self, old: SchemaId, new: SchemaId) -> bool {
-        let (a, b) = (self.old.schemas.flat(old), self.new.schemas.flat(new));
+    fn alike(&mut self, old: SchemaId, new: SchemaId) -> bool {
+        let (a, b) = (self.flat(false, old), self.flat(true, new));
         if a.types.without(Types::NULL) != b.types.without(Types::NULL) {
             return false;
         }
@@ -421,35 +428,34 @@ impl<'a> Shapes<'a> {
 }
 
 impl Change {
-    fn finding(&self, usage: &Use) -> Finding {
-        let named = is_named(&self.second) || is_named(&self.first);
-        let place = match (named, self.label.is_empty()) {
-            (true, _) if usage.direction == Direction::Request => {
+    fn is_named(&self) -> bool {
+        is_named(&self.second) || is_named(&self.first)
+    }
+
+    /// `context` is what a place without a name is called by.
+    fn draft(&self, context: &str, concerned: Concerned) -> Draft {
+        let place = match (self.is_named(), self.label.is_empty()) {
+            (true, _) if self.direction == Direction::Request => {
                 format!("`{}` in requests", self.label)
             }
             (true, _) => format!("`{}` in responses", self.label),
-            (false, false) => format!("`{}` in {}", self.label, usage.context),
-            (false, true) => usage.context.clone(),
+            (false, false) => format!("`{}` in {context}", self.label),
+            (false, true) => context.to_owned(),
         };
-        Finding {
+        Draft {
             rule: self.rule,
             message: format!("{place} {}", self.says),
             subject: place,
-            operations: vec![usage.operation.clone()],
+            concerned,
             first: self.first.clone(),
             second: self.second.clone(),
-            seen: None,
+            seen: Told::This(None),
         }
     }
 }
 
-/// Whether a schema is a component or below one.
-fn is_named(pointer: &str) -> bool {
-    pointer.starts_with("/components/schemas/") || pointer.starts_with("/definitions/")
-}
-
 /// One pair while it is compared.
-struct Comparison {
+pub(super) struct Comparison {
     direction: Direction,
     pair: Pair,
     children: Vec<(SchemaId, SchemaId)>,
@@ -458,8 +464,9 @@ struct Comparison {
 }
 
 impl Comparison {
-    fn change(&mut self, request: Rule, response: Rule, says: String) {
+    pub(super) fn change(&mut self, request: Rule, response: Rule, says: String) {
         self.pair.changes.push(Change {
+            direction: self.direction,
             rule: self.direction.pick(request, response),
             says,
             label: label(&self.second),
@@ -491,149 +498,13 @@ impl Comparison {
             format!("{parent}.{name}")
         };
         self.pair.changes.push(Change {
+            direction: self.direction,
             rule,
             says: says.to_owned(),
             label,
             first: first.unwrap_or_else(|| self.first.clone()),
             second: second.unwrap_or_else(|| self.second.clone()),
         });
-    }
-}
-
-fn types(before: &Flat, after: &Flat, found: &mut Comparison) {
-    let (old, new) = (
-        before.types.without(Types::NULL),
-        after.types.without(Types::NULL),
-    );
-    if old == new {
-        return;
-    }
-    let says = format!("is {new}, was {old}");
-    let (request, response) = if old.has(new) {
-        (Rule::RequestTypeNarrowed, Rule::ResponseTypeNarrowed)
-    } else if new.has(old) {
-        (Rule::RequestTypeWidened, Rule::ResponseTypeWidened)
-    } else {
-        (Rule::RequestTypeChanged, Rule::ResponseTypeChanged)
-    };
-    found.change(request, response, says);
-}
-
-fn formats(before: &Flat, after: &Flat, found: &mut Comparison) {
-    if before.format == after.format {
-        return;
-    }
-    let shown = |format: &Option<String>| {
-        format
-            .as_ref()
-            .map_or("none".to_owned(), |format| format!("`{format}`"))
-    };
-    let says = format!(
-        "has format {}, had {}",
-        shown(&after.format),
-        shown(&before.format)
-    );
-    let request = match after.format {
-        None => Rule::RequestFormatRemoved,
-        Some(_) => Rule::RequestFormatChanged,
-    };
-    let response = match before.format {
-        None => Rule::ResponseFormatAdded,
-        Some(_) => Rule::ResponseFormatChanged,
-    };
-    found.change(request, response, says);
-}
-
-fn values(before: &Flat, after: &Flat, found: &mut Comparison) {
-    const SHOWN: usize = 6;
-    let list = |values: &[&String]| {
-        let mut texts: Vec<String> = values.iter().take(SHOWN).map(|v| (*v).clone()).collect();
-        if values.len() > SHOWN {
-            texts.push(format!("{} more", values.len() - SHOWN));
-        }
-        texts.join(", ")
-    };
-    let empty = BTreeSet::new();
-    let all = |flat: &'_ Flat| flat.values.clone();
-    let (removed, added) = match (all(before), all(after)) {
-        (None, None) => return,
-        (None, Some(new)) => {
-            let says = format!("can only be {}", list(&new.iter().collect::<Vec<_>>()));
-            found.change(Rule::RequestValueRemoved, Rule::ResponseValueRemoved, says);
-            return;
-        }
-        (Some(_), None) => {
-            let says = "can be any value, was one of a list".to_owned();
-            found.change(Rule::RequestValueAdded, Rule::ResponseValueAdded, says);
-            return;
-        }
-        (Some(old), Some(new)) => (
-            old.difference(&new).cloned().collect::<BTreeSet<_>>(),
-            new.difference(&old).cloned().collect::<BTreeSet<_>>(),
-        ),
-    };
-    if removed != empty {
-        let says = format!(
-            "can no longer be {}",
-            list(&removed.iter().collect::<Vec<_>>())
-        );
-        found.change(Rule::RequestValueRemoved, Rule::ResponseValueRemoved, says);
-    }
-    if added != empty {
-        let says = format!("can also be {}", list(&added.iter().collect::<Vec<_>>()));
-        found.change(Rule::RequestValueAdded, Rule::ResponseValueAdded, says);
-    }
-}
-
-fn limits(before: &Flat, after: &Flat, found: &mut Comparison) {
-    let mut change = |tightened: bool, says: String| {
-        let (request, response) = if tightened {
-            (Rule::RequestLimitTightened, Rule::ResponseLimitTightened)
-        } else {
-            (Rule::RequestLimitLoosened, Rule::ResponseLimitLoosened)
-        };
-        found.change(request, response, says);
-    };
-    let names = LOWER_BOUNDS
-        .into_iter()
-        .chain(UPPER_BOUNDS)
-        .chain(["multipleOf"]);
-    for name in names {
-        let (old, new) = (before.bounds.get(name), after.bounds.get(name));
-        match (old, new) {
-            (Some(old), Some(new)) if old != new => {
-                let tightened = if LOWER_BOUNDS.contains(&name) {
-                    new > old
-                } else if UPPER_BOUNDS.contains(&name) {
-                    new < old
-                } else {
-                    (old / new).fract() != 0.0
-                };
-                change(tightened, format!("has {name} {new}, had {old}"));
-            }
-            (None, Some(new)) => change(true, format!("has {name} {new}, had none")),
-            (Some(old), None) => change(false, format!("has no {name}, had {old}")),
-            _ => {}
-        }
-    }
-    if before.unique != after.unique {
-        let says = if after.unique {
-            "must have no item twice"
-        } else {
-            "may have an item twice"
-        };
-        change(after.unique, says.to_owned());
-    }
-    if before.pattern != after.pattern {
-        let (request, says) = match (&before.pattern, &after.pattern) {
-            (_, Some(new)) => (Rule::RequestPatternChanged, format!("must match `{new}`")),
-            (Some(old), None) => (
-                Rule::RequestPatternRemoved,
-                format!("need no longer match `{old}`"),
-            ),
-            (None, None) => return,
-        };
-        found.change(request, Rule::ResponsePatternChanged, says);
     }
 }
 

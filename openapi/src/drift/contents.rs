@@ -4,7 +4,7 @@
 //! nothing, since those of transport and browsers are not learnt; headers of HTTP itself and credentials are no parameters.
 
 use super::Drift;
-use super::shapes::{Found, Shapes, Way};
+use super::shapes::Way;
 use crate::description::{Credential, Operation, Parameter, Place};
 use crate::diff::{covering, is_ignored, media_of};
 use crate::rule::Rule;
@@ -35,7 +35,6 @@ impl Drift<'_> {
     }
 
     fn parameters(&mut self, documented: &Operation, observed: &Operation) {
-        let seen = observed.seen.as_ref();
         let credentials = documented.security.credentials();
         let is_credential = |parameter: &Parameter| {
             let key = Credential::Key(parameter.place, parameter.name.clone());
@@ -57,7 +56,7 @@ impl Drift<'_> {
                 let message = format!("{} is sent and not described", parameter.shown());
                 let at = (documented.pointer.as_str(), parameter.pointer.as_str());
                 let rule = Rule::UndocumentedParameter;
-                self.found(rule, (documented, seen), message, &subject, at);
+                self.found(rule, (documented, observed), message, &subject, at);
                 continue;
             };
             let described = described.clone();
@@ -66,7 +65,7 @@ impl Drift<'_> {
                 let message = format!("{} is deprecated and still sent", described.shown());
                 self.found(
                     Rule::ZombieParameter,
-                    (documented, seen),
+                    (documented, observed),
                     message,
                     &subject,
                     at,
@@ -95,7 +94,7 @@ impl Drift<'_> {
         );
         let subject = format!("{} {}", described.place.as_str(), described.name);
         let at = (described.pointer.as_str(), observed.pointer.as_str());
-        let of = (documented, observed.seen.as_ref());
+        let of = (documented, observed);
         self.found(Rule::MissingParameter, of, message, &subject, at);
     }
 
@@ -107,31 +106,27 @@ impl Drift<'_> {
         seen: &Parameter,
     ) {
         if let (Some(first), Some(second)) = (described.schema, seen.schema) {
-            let found = self.shapes(Way::Parameter, first, second, &described.shown());
-            self.take(found, documented, observed);
+            let both = (documented, observed);
+            self.schemas(Way::Parameter, (first, second), &described.shown(), both);
         }
     }
 
-    fn shapes(&mut self, way: Way, first: SchemaId, second: SchemaId, place: &str) -> Vec<Found> {
-        let both = (self.documented, self.observed);
-        let mut shapes = Shapes::new(both, &mut self.laid, way);
-        shapes.compare(first, second, place);
-        shapes.found
-    }
-
-    fn take(&mut self, all: Vec<Found>, documented: &Operation, observed: &Operation) {
-        for found in all {
-            let at = (found.first.as_str(), found.second.as_str());
-            let of = (documented, observed.seen.as_ref());
-            self.found(found.rule, of, found.message, &found.subject, at);
-        }
+    /// Compares schemas; `place` is what messages call them.
+    fn schemas(
+        &mut self,
+        way: Way,
+        (first, second): (SchemaId, SchemaId),
+        place: &str,
+        (documented, observed): (&Operation, &Operation),
+    ) {
+        let number = self.number(documented, observed);
+        self.shapes.compare(way, (first, second), place, number);
     }
 
     fn body(&mut self, documented: &Operation, observed: &Operation) {
         let Some(body) = &observed.body else {
             return;
         };
-        let seen = observed.seen.as_ref();
         for (media, content) in &body.content {
             let described = documented
                 .body
@@ -147,7 +142,7 @@ impl Drift<'_> {
                 let first = first.map_or(&documented.pointer, |body| &body.pointer);
                 let at = (first.as_str(), content.pointer.as_str());
                 let rule = Rule::UndocumentedRequestMediaType;
-                self.found(rule, (documented, seen), message, media, at);
+                self.found(rule, (documented, observed), message, media, at);
                 continue;
             };
             if let (Some(first), Some(second)) = (described.schema, content.schema) {
@@ -156,14 +151,13 @@ impl Drift<'_> {
                 } else {
                     Way::Request
                 };
-                let found = self.shapes(way, first, second, "the request body");
-                self.take(found, documented, observed);
+                let both = (documented, observed);
+                self.schemas(way, (first, second), "the request body", both);
             }
         }
     }
 
     fn responses(&mut self, documented: &Operation, observed: &Operation) {
-        let seen = observed.seen.as_ref();
         for response in &observed.responses {
             // Caches are no part of an API's description (RFC 9110, 15.4.5).
             if response.status == "304" || response.status == "default" {
@@ -186,7 +180,7 @@ impl Drift<'_> {
                 };
                 let first = format!("{}/responses", documented.pointer);
                 let at = (first.as_str(), response.pointer.as_str());
-                self.found(rule, (documented, seen), message, &response.status, at);
+                self.found(rule, (documented, observed), message, &response.status, at);
                 continue;
             };
             for (media, content) in &response.content {
@@ -200,20 +194,18 @@ impl Drift<'_> {
                     let rule = Rule::UndocumentedResponseMediaType;
                     let at = (described.pointer.as_str(), content.pointer.as_str());
                     let subject = format!("{} {media}", response.status);
-                    self.found(rule, (documented, seen), message, &subject, at);
+                    self.found(rule, (documented, observed), message, &subject, at);
                     continue;
                 };
                 if let (Some(first), Some(second)) = (known.schema, content.schema) {
-                    let way = Way::Response;
-                    let found = self.shapes(way, first, second, &name);
-                    self.take(found, documented, observed);
+                    let both = (documented, observed);
+                    self.schemas(Way::Response, (first, second), &name, both);
                 }
             }
         }
     }
 
     fn credentials(&mut self, documented: &Operation, observed: &Operation) {
-        let seen = observed.seen.as_ref();
         let first = format!("{}/security", documented.pointer);
         let at = (first.as_str(), observed.pointer.as_str());
         // A key that looks like none is learnt as a parameter.
@@ -239,7 +231,13 @@ impl Drift<'_> {
             && !sent_as_parameter
         {
             let message = "credentials are demanded, and calls without them succeeded".to_owned();
-            self.found(Rule::MissingCredential, (documented, seen), message, "", at);
+            self.found(
+                Rule::MissingCredential,
+                (documented, observed),
+                message,
+                "",
+                at,
+            );
         }
         // Browsers send cookies along: what is described and sent is enough.
         let known = documented.security.credentials();
@@ -266,7 +264,7 @@ impl Drift<'_> {
                 let message = format!("every call carries {credential}, which is not described");
                 let subject = credential.to_string();
                 let rule = Rule::UndocumentedCredential;
-                self.found(rule, (documented, seen), message, &subject, at);
+                self.found(rule, (documented, observed), message, &subject, at);
             }
         }
     }

@@ -12,24 +12,24 @@ mod shapes;
 use std::collections::BTreeMap;
 
 use crate::description::{Description, Operation, Seen};
-use crate::report::{Finding, Report};
+use crate::report::{Concerned, Draft, Operations, Report, Told};
 use crate::rule::Rule;
 use crate::tree::join;
 use pairing::{Pairing, Verdict};
-use shapes::Laid;
+use shapes::Shapes;
 
 /// Compares a description with the document of observed traffic.
 pub fn drift(documented: &Description, observed: &Description) -> Report {
     let pairing = Pairing::of(documented, observed);
     let mut drift = Drift {
         documented,
-        observed,
         credentials_seen: observed
             .operations
             .iter()
             .any(|operation| !operation.security.credentials().is_empty()),
-        laid: Laid::new(),
-        findings: Vec::new(),
+        shapes: Shapes::new(documented, observed),
+        operations: Operations::default(),
+        drafts: Vec::new(),
     };
     drift.base_path(&pairing);
     let mut called: BTreeMap<usize, Seen> = BTreeMap::new();
@@ -70,16 +70,22 @@ pub fn drift(documented: &Description, observed: &Description) -> Report {
             (None, None) => drift.orphan(operation),
         }
     }
-    let mut findings = drift.findings;
-    for finding in &mut findings {
-        finding.first = documented.existing(&finding.first);
-        finding.second = observed.existing(&finding.second);
+    let Drift {
+        mut drafts,
+        shapes,
+        operations,
+        ..
+    } = drift;
+    drafts.extend(shapes.drafts());
+    for draft in &mut drafts {
+        draft.first = documented.existing(&draft.first);
+        draft.second = observed.existing(&draft.second);
     }
     Report {
         first_operations: documented.operations.len(),
         second_operations: observed.operations.len(),
         matched: called.len(),
-        ..Report::of_findings(findings)
+        ..Report::of_drafts(drafts, &operations)
     }
 }
 
@@ -103,51 +109,81 @@ fn times(seen: Option<&Seen>) -> String {
 /// Comparing a description with traffic.
 struct Drift<'a> {
     documented: &'a Description,
-    observed: &'a Description,
     /// Whether any traffic carries credentials at all: some recorders leave them out.
     credentials_seen: bool,
-    laid: Laid,
-    findings: Vec<Finding>,
+    shapes: Shapes<'a>,
+    operations: Operations,
+    drafts: Vec<Draft>,
 }
 
 impl Drift<'_> {
-    /// Something about an operation of the description.
+    /// Something about an operation, `named` as it is, with the calls of the observed one.
     fn found(
         &mut self,
         rule: Rule,
-        (operation, seen): (&Operation, Option<&Seen>),
+        (named, observed): (&Operation, &Operation),
         message: String,
         subject: &str,
         at: (&str, &str),
     ) {
-        self.findings.push(Finding {
+        let number = self.number(named, observed);
+        self.drafts.push(Draft {
             rule,
             message,
             subject: subject.to_owned(),
-            operations: vec![operation.name()],
+            concerned: Concerned::One(number),
             first: at.0.to_owned(),
             second: at.1.to_owned(),
-            seen: seen.cloned(),
+            seen: Told::OfOperations,
+        });
+    }
+
+    /// Of the operation in reports, with the calls of the observed one.
+    fn number(&mut self, named: &Operation, observed: &Operation) -> u32 {
+        self.operations
+            .number(named.name(), &observed.pointer, observed.seen.as_ref())
+    }
+
+    /// Something about an operation of the description as a whole.
+    fn told(
+        &mut self,
+        rule: Rule,
+        (operation, seen): (&Operation, Option<&Seen>),
+        message: String,
+        at: (&str, &str),
+    ) {
+        let number = self.operations.number(operation.name(), "", None);
+        self.drafts.push(Draft {
+            rule,
+            message,
+            subject: String::new(),
+            concerned: Concerned::One(number),
+            first: at.0.to_owned(),
+            second: at.1.to_owned(),
+            seen: Told::This(seen.cloned()),
         });
     }
 
     /// Something about an operation that only the traffic has. It is named by its whole path: which part of it the
     /// observed document has in `servers` says nothing about the described one.
     fn undescribed(&mut self, rule: Rule, operation: &Operation, message: String, at: &str) {
-        self.findings.push(Finding {
+        let name = format!("{} {}", operation.method, operation.whole_path());
+        let seen = operation.seen.as_ref();
+        let number = self.operations.number(name, &operation.pointer, seen);
+        self.drafts.push(Draft {
             rule,
             message,
             subject: String::new(),
-            operations: vec![format!("{} {}", operation.method, operation.whole_path())],
+            concerned: Concerned::One(number),
             first: at.to_owned(),
             second: operation.pointer.clone(),
-            seen: operation.seen.clone(),
+            seen: Told::OfOperations,
         });
     }
 
     fn shadow(&mut self, operation: &Operation) {
-        let seen = operation.seen.as_ref();
-        let message = format!("it is called{} and is not in the description", times(seen));
+        let times = times(operation.seen.as_ref());
+        let message = format!("it is called{times} and is not in the description");
         // The path may be written all the same, without a method.
         let at = join("/paths", &operation.path);
         self.undescribed(Rule::ShadowOperation, operation, message, &at);
@@ -157,10 +193,9 @@ impl Drift<'_> {
         let Some(sibling) = self.documented.operations.get(index) else {
             return;
         };
-        let seen = operation.seen.as_ref();
         let message = format!(
             "it is called{}; the description has the path `{}`, not with {}",
-            times(seen),
+            times(operation.seen.as_ref()),
             sibling.path,
             operation.method
         );
@@ -171,11 +206,10 @@ impl Drift<'_> {
     fn zombie(&mut self, operation: &Operation, seen: &Seen) {
         let message = format!("it is deprecated and still called{}", times(Some(seen)));
         let at = (operation.pointer.clone(), operation.pointer.clone());
-        self.found(
+        self.told(
             Rule::ZombieOperation,
             (operation, Some(seen)),
             message,
-            "",
             (&at.0, &at.1),
         );
     }
@@ -187,11 +221,10 @@ impl Drift<'_> {
             "it was never called".to_owned()
         };
         let at = operation.pointer.clone();
-        self.found(
+        self.told(
             Rule::OrphanOperation,
             (operation, None),
             message,
-            "",
             (&at, "/paths"),
         );
     }
@@ -204,11 +237,10 @@ impl Drift<'_> {
         );
         let at = (operation.pointer.clone(), wider.pointer.clone());
         let seen = wider.seen.as_ref();
-        self.found(
+        self.told(
             Rule::UncertainOperation,
             (operation, seen),
             message,
-            "",
             (&at.0, &at.1),
         );
     }
@@ -227,7 +259,7 @@ impl Drift<'_> {
         let servers: Vec<String> = (self.documented.operations.first())
             .map(|operation| operation.bases.iter().map(|base| shown(base)).collect())
             .unwrap_or_default();
-        self.findings.push(Finding {
+        self.drafts.push(Draft {
             rule: Rule::BasePathDiffers,
             message: format!(
                 "the traffic has the described paths below `{}`, the servers say `{}`",
@@ -235,10 +267,10 @@ impl Drift<'_> {
                 servers.join("`, `")
             ),
             subject: "base path".to_owned(),
-            operations: Vec::new(),
+            concerned: Concerned::Nobody,
             first: "/servers".to_owned(),
             second: "/servers".to_owned(),
-            seen: None,
+            seen: Told::This(None),
         });
     }
 }

@@ -46,25 +46,87 @@ pub(super) struct Pairing {
 const MAX_PREFIX: usize = 3;
 const MAX_TRIED: usize = 16;
 
-/// All described operations at all their paths, found by the number of segments: only templates of one length can cover each
-/// other, but for those that take any number.
+/// All described operations at all their paths, found by their segments: a constant can only be covered by itself or by what is no
+/// constant. Templates that take any number of segments are looked at always.
 struct Candidates<'a> {
     all: Vec<Candidate<'a>>,
-    by_length: HashMap<usize, Vec<usize>>,
+    /// The first node is the root.
+    nodes: Vec<Node>,
     greedy: Vec<usize>,
 }
 
+/// Where templates that begin alike go on.
+#[derive(Default)]
+struct Node {
+    constants: HashMap<String, usize>,
+    /// Parameters, and constants with parameters in them.
+    others: Option<usize>,
+    /// Candidates that end here.
+    ends: Vec<usize>,
+}
+
 impl<'a> Candidates<'a> {
-    fn near(&self, template: &Template) -> impl Iterator<Item = &Candidate<'a>> + Clone {
-        let all = template.is_greedy().then_some(0..self.all.len());
-        let some = if all.is_some() {
-            [None, None]
-        } else {
-            [self.by_length.get(&template.length()), Some(&self.greedy)]
-        };
-        let some = some.into_iter().flatten().flatten().copied();
-        some.chain(all.into_iter().flatten())
-            .filter_map(|at| self.all.get(at))
+    fn new() -> Self {
+        Self {
+            all: Vec::new(),
+            nodes: vec![Node::default()],
+            greedy: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, candidate: Candidate<'a>) {
+        let at = self.all.len();
+        if candidate.template.is_greedy() {
+            self.greedy.push(at);
+            self.all.push(candidate);
+            return;
+        }
+        let mut node = 0;
+        for constant in candidate.template.constants() {
+            let next = self.nodes.len();
+            let Some(known) = self.nodes.get_mut(node) else {
+                break;
+            };
+            node = match constant {
+                Some(text) => match known.constants.get(text) {
+                    Some(child) => *child,
+                    None => *known.constants.entry(text.to_owned()).or_insert(next),
+                },
+                None => *known.others.get_or_insert(next),
+            };
+            if node == next {
+                self.nodes.push(Node::default());
+            }
+        }
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.ends.push(at);
+        }
+        self.all.push(candidate);
+    }
+
+    /// All that could cover a template or be covered by it, in the order of the document.
+    fn near(&self, template: &Template) -> Vec<&Candidate<'a>> {
+        if template.is_greedy() {
+            return self.all.iter().collect();
+        }
+        let mut level = vec![0];
+        for constant in template.constants() {
+            let nodes = level.iter().filter_map(|at| self.nodes.get(*at));
+            let mut below = Vec::new();
+            for node in nodes {
+                match constant {
+                    Some(text) => below.extend(node.constants.get(text)),
+                    None => below.extend(node.constants.values()),
+                }
+                below.extend(node.others);
+            }
+            level = below;
+        }
+        let nodes = level.iter().filter_map(|at| self.nodes.get(*at));
+        let mut found: Vec<usize> = nodes.flat_map(|node| &node.ends).copied().collect();
+        found.sort_unstable();
+        let found = found.iter().chain(&self.greedy);
+        found.filter_map(|at| self.all.get(*at)).collect()
     }
 }
 
@@ -141,11 +203,7 @@ impl Pairing {
 }
 
 fn candidates<'a>(documented: &'a Description, base: Option<&str>) -> Candidates<'a> {
-    let mut out = Candidates {
-        all: Vec::new(),
-        by_length: HashMap::new(),
-        greedy: Vec::new(),
-    };
+    let mut out = Candidates::new();
     for (index, operation) in documented.operations.iter().enumerate() {
         let bases: Vec<&str> = match base {
             Some(base) => vec![base],
@@ -153,13 +211,7 @@ fn candidates<'a>(documented: &'a Description, base: Option<&str>) -> Candidates
         };
         for base in bases {
             let template = operation.template.below(base);
-            let at = out.all.len();
-            if template.is_greedy() {
-                out.greedy.push(at);
-            } else {
-                out.by_length.entry(template.length()).or_default().push(at);
-            }
-            out.all.push(Candidate {
+            out.add(Candidate {
                 index,
                 operation,
                 template,
@@ -216,13 +268,14 @@ fn verdict(
     };
     let same_method = |candidate: &&Candidate<'_>| candidate.operation.method == operation.method;
     let near = candidates.near(template);
-    if let Some((index, as_good)) = best(near.clone().filter(same_method).filter(fits)) {
+    let near = || near.iter().copied();
+    if let Some((index, as_good)) = best(near().filter(same_method).filter(fits)) {
         // Told apart by the names of parameters, or by a query or fragment in the path: only text that is the same decides.
         if as_good.len() > 1 {
             let exact = |candidate: &&Candidate<'_>| {
                 as_good.contains(&candidate.index) && candidate.template == *template
             };
-            return match near.clone().find(exact) {
+            return match near().find(exact) {
                 Some(candidate) => Verdict::Documented {
                     index: candidate.index,
                     compare: true,
@@ -235,8 +288,7 @@ fn verdict(
             compare: true,
         };
     }
-    let within: BTreeSet<usize> = near
-        .clone()
+    let within: BTreeSet<usize> = near()
         .filter(same_method)
         .filter(|candidate| template.covers(&candidate.template).is_some())
         .map(|candidate| candidate.index)
@@ -244,10 +296,10 @@ fn verdict(
     if !within.is_empty() {
         return Verdict::Among(within.into_iter().collect());
     }
-    match best(near.clone().filter(fits)) {
+    match best(near().filter(fits)) {
         None => Verdict::Unknown,
         Some((index, as_good)) => {
-            let get = near
+            let get = near()
                 .filter(|candidate| as_good.contains(&candidate.index))
                 .find(|candidate| candidate.operation.method == "GET")
                 .map(|candidate| candidate.index);

@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::description::Description;
+use crate::reach::reaching;
+use crate::report::{Concerned, Draft, Told};
 use crate::rule::Rule;
-use crate::schema::{Additional, Flat, SchemaId, Schemas, Types, label};
+use crate::schema::{Additional, Flat, SchemaId, Schemas, Types, is_named, label};
 
 /// Where values are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Way {
     /// A parameter: all values are text.
     Parameter,
@@ -23,16 +25,13 @@ pub(super) enum Way {
 }
 
 /// A finding without its operation.
-pub(super) struct Found {
-    pub(super) rule: Rule,
-    pub(super) message: String,
-    pub(super) subject: String,
-    pub(super) first: String,
-    pub(super) second: String,
+struct Found {
+    rule: Rule,
+    message: String,
+    subject: String,
+    first: String,
+    second: String,
 }
-
-/// Schemas laid together, by document and id, since many operations lead to the same ones.
-pub(super) type Laid = HashMap<(bool, SchemaId), Rc<Whole>>;
 
 /// A schema with its `allOf` and its alternatives laid together.
 pub(super) struct Whole {
@@ -41,20 +40,46 @@ pub(super) struct Whole {
     unsure: BTreeSet<String>,
 }
 
-/// Compares described with observed schemas.
+/// Compares described with observed schemas. What has a name is called by it, whoever leads there: such pairs are compared
+/// once, and what leads to what is a graph. What has none is compared for each place.
 pub(super) struct Shapes<'a> {
     documented: &'a Schemas,
     observed: &'a Schemas,
-    laid: &'a mut Laid,
-    way: Way,
-    pub(super) found: Vec<Found>,
+    /// Schemas laid together, by document and id, since many lead to the same ones.
+    laid: HashMap<(bool, SchemaId), Rc<Whole>>,
+    known: HashMap<Named, usize>,
+    pairs: Vec<Pair>,
+    /// Named pairs that are still to be compared.
+    todo: Vec<(usize, Named)>,
+    /// Which pair an operation leads to.
+    uses: Vec<(usize, u32)>,
+    /// What was found without a name.
+    drafts: Vec<Draft>,
 }
 
-/// A pair still to be compared, and what messages call it.
-type Todo = (SchemaId, SchemaId, String);
+/// A described component, or a place in one, and what was observed of it.
+type Named = (Way, SchemaId, SchemaId);
+
+/// What was found of a named pair, and the named pairs below it.
+#[derive(Default)]
+struct Pair {
+    found: Vec<Found>,
+    leads_to: Vec<usize>,
+}
+
+/// A walk over the pairs without a name below one place.
+struct Walk<'p> {
+    way: Way,
+    /// What the place is called: `the response 200`.
+    place: &'p str,
+    /// Pairs still to be compared, and what messages call them.
+    todo: Vec<(SchemaId, SchemaId, String)>,
+    seen: HashSet<(SchemaId, SchemaId)>,
+    pair: Pair,
+}
 
 /// Alternatives within alternatives.
-const MAX_NESTED: usize = 8;
+const MAX_NESTED: usize = 64;
 
 /// Formats of which no value can have two. Others (`password`, `int32`, a company's own) say nothing that could be seen.
 const EXCLUSIVE: [&str; 9] = [
@@ -70,29 +95,98 @@ const EXCLUSIVE: [&str; 9] = [
 ];
 
 impl<'a> Shapes<'a> {
-    pub(super) fn new(
-        (documented, observed): (&'a Description, &'a Description),
-        laid: &'a mut Laid,
-        way: Way,
-    ) -> Self {
+    pub(super) fn new(documented: &'a Description, observed: &'a Description) -> Self {
         Self {
             documented: &documented.schemas,
             observed: &observed.schemas,
-            laid,
-            way,
-            found: Vec::new(),
+            laid: HashMap::new(),
+            known: HashMap::new(),
+            pairs: Vec::new(),
+            todo: Vec::new(),
+            uses: Vec::new(),
+            drafts: Vec::new(),
         }
     }
 
-    /// Compares two schemas and all below them. `place` names them: `the response 200`.
-    pub(super) fn compare(&mut self, first: SchemaId, second: SchemaId, place: &str) {
-        let mut seen = HashSet::new();
-        let mut todo: Vec<Todo> = vec![(first, second, String::new())];
-        while let Some((first, second, path)) = todo.pop() {
-            if seen.insert((first, second)) {
-                self.pair((first, second, path), place, &mut todo);
+    /// Compares two schemas and all below them on behalf of an operation, which has a number in reports. `place` names them:
+    /// `the response 200`.
+    pub(super) fn compare(
+        &mut self,
+        way: Way,
+        (first, second): (SchemaId, SchemaId),
+        place: &str,
+        operation: u32,
+    ) {
+        let Pair { found, leads_to } = self.walk(way, (first, second, String::new()), place);
+        let own = found.into_iter();
+        let own = own.map(|found| found.draft(Concerned::One(operation)));
+        self.drafts.extend(own);
+        self.uses
+            .extend(leads_to.iter().map(|pair| (*pair, operation)));
+        while let Some((at, (way, first, second))) = self.todo.pop() {
+            let path = label(&self.documented.get(first).pointer);
+            let pair = self.walk(way, (first, second, path), "");
+            if let Some(place) = self.pairs.get_mut(at) {
+                *place = pair;
             }
         }
+    }
+
+    /// What was found, with the operations it concerns.
+    pub(super) fn drafts(self) -> Vec<Draft> {
+        let mut drafts = self.drafts;
+        let wanted: Vec<bool> = (self.pairs.iter())
+            .map(|pair| !pair.found.is_empty())
+            .collect();
+        let (leads_to, found): (Vec<_>, Vec<_>) = (self.pairs.into_iter())
+            .map(|pair| (pair.leads_to, pair.found))
+            .unzip();
+        let reached = reaching(&leads_to, &wanted, &self.uses);
+        for (found, operations) in found.into_iter().zip(reached) {
+            let Some(operations) = operations else {
+                continue;
+            };
+            for found in found {
+                drafts.push(found.draft(Concerned::Many(operations.clone())));
+            }
+        }
+        drafts
+    }
+
+    /// Compares a pair and those below it up to the next that have a name. A path that is not empty says that the first one is
+    /// compared by its name.
+    fn walk(&mut self, way: Way, start: (SchemaId, SchemaId, String), place: &str) -> Pair {
+        let mut walk = Walk {
+            way,
+            place,
+            seen: HashSet::new(),
+            pair: Pair::default(),
+            todo: Vec::new(),
+        };
+        if start.2.is_empty() {
+            walk.todo.push(start);
+        } else {
+            walk.seen.insert((start.0, start.1));
+            self.pair(start, &mut walk);
+        }
+        while let Some((first, second, path)) = walk.todo.pop() {
+            if !walk.seen.insert((first, second)) {
+                continue;
+            }
+            // A parameter is called by its own name.
+            if way == Way::Parameter || !is_named(&self.documented.get(first).pointer) {
+                self.pair((first, second, path), &mut walk);
+                continue;
+            }
+            let next = self.pairs.len();
+            let at = *self.known.entry((way, first, second)).or_insert(next);
+            if at == next {
+                self.pairs.push(Pair::default());
+                self.todo.push((at, (way, first, second)));
+            }
+            walk.pair.leads_to.push(at);
+        }
+        walk.pair
     }
 
     fn laid(&mut self, documented: bool, id: SchemaId) -> Rc<Whole> {
@@ -102,11 +196,10 @@ impl<'a> Shapes<'a> {
             self.observed
         };
         let laid = self.laid.entry((documented, id));
-        laid.or_insert_with(|| Rc::new(whole(schemas, id, 0)))
-            .clone()
+        laid.or_insert_with(|| Rc::new(whole(schemas, id))).clone()
     }
 
-    fn pair(&mut self, (first, second, path): Todo, place: &str, todo: &mut Vec<Todo>) {
+    fn pair(&mut self, (first, second, path): (SchemaId, SchemaId, String), walk: &mut Walk<'_>) {
         let described = self.laid(true, first);
         let seen = self.laid(false, second);
         let (pointer, other) = (
@@ -114,12 +207,13 @@ impl<'a> Shapes<'a> {
             self.observed.get(second).pointer.clone(),
         );
         // A component is called by its name from here on, whoever refers to it.
-        let named =
-            pointer.starts_with("/components/schemas/") || pointer.starts_with("/definitions/");
-        let path = if named { label(&pointer) } else { path };
+        let path = if is_named(&pointer) {
+            label(&pointer)
+        } else {
+            path
+        };
         let at = At {
             path,
-            place,
             pointer,
             other,
         };
@@ -127,74 +221,15 @@ impl<'a> Shapes<'a> {
         if seen.flat.types == Types::ANY || described.flat.types.is_none() {
             return;
         }
-        let textual = self.way == Way::Parameter || (self.way == Way::Form && !at.path.is_empty());
+        let textual = walk.way == Way::Parameter || (walk.way == Way::Form && !at.path.is_empty());
         let (unsure, described, seen) = (&described.unsure, &described.flat, &seen.flat);
-        if !self.types(described, seen, textual, &at) {
+        if !types(described, seen, textual, &at, walk) {
             return;
         }
-        self.values(described, seen, textual, &at);
-        self.members((described, unsure), seen, &at, todo);
+        values(described, seen, textual, &at, walk);
+        self.members((described, unsure), seen, &at, walk);
         if let (Some(first), Some(second)) = (described.items, seen.items) {
-            todo.push((first, second, format!("{}[]", at.path)));
-        }
-    }
-
-    /// Whether the types agree, so that looking further makes sense.
-    fn types(&mut self, described: &Flat, seen: &Flat, textual: bool, at: &At<'_>) -> bool {
-        let (may, is) = (
-            described.types.without(Types::NULL),
-            seen.types.without(Types::NULL),
-        );
-        let several = may.has(Types::ARRAY) || may.has(Types::OBJECT);
-        // Texts of digits are texts; several values may be written as one text.
-        let free = textual && (may.has(Types::STRING) || several);
-        let beyond = is.without(may);
-        if !free && !beyond.is_none() {
-            let message = format!("is {}, and {} is described", seen.types, described.types);
-            self.add(Rule::ContradictoryType, at, &message);
-            return false;
-        }
-        if !textual && seen.types.has(Types::NULL) && !described.types.has(Types::NULL) {
-            self.add(
-                Rule::ContradictoryNull,
-                at,
-                "is null in some, which is not described",
-            );
-        }
-        !(textual && several && is.has(Types::STRING))
-    }
-
-    fn values(&mut self, described: &Flat, seen: &Flat, textual: bool, at: &At<'_>) {
-        if let (Some(may), Some(is)) = (&described.values, &seen.values) {
-            let bare = |value: &String| match textual {
-                true => value.trim_matches('"').to_owned(),
-                false => value.clone(),
-            };
-            let known: Vec<String> = may.iter().map(bare).collect();
-            let beyond: Vec<String> = is
-                .iter()
-                .map(bare)
-                .filter(|value| !known.contains(value))
-                .collect();
-            if !beyond.is_empty() {
-                let message = format!("is {} in some, which is not in the enum", beyond.join(", "));
-                self.add(Rule::ContradictoryValue, at, &message);
-            }
-        }
-        let known = |format: &Option<String>| {
-            let format = match format.as_deref() {
-                Some("url") => Some("uri"),
-                other => other,
-            };
-            format
-                .filter(|format| EXCLUSIVE.contains(format))
-                .map(str::to_owned)
-        };
-        if let (Some(may), Some(is)) = (known(&described.format), known(&seen.format))
-            && may != is
-        {
-            let message = format!("has the format {is}, and {may} is described");
-            self.add(Rule::ContradictoryFormat, at, &message);
+            walk.todo.push((first, second, format!("{}[]", at.path)));
         }
     }
 
@@ -202,8 +237,8 @@ impl<'a> Shapes<'a> {
         &mut self,
         (described, unsure): (&Flat, &BTreeSet<String>),
         seen: &Flat,
-        at: &At<'_>,
-        todo: &mut Vec<Todo>,
+        at: &At,
+        walk: &mut Walk<'_>,
     ) {
         let below = |name: &str| match at.path.as_str() {
             "" => name.to_owned(),
@@ -214,12 +249,12 @@ impl<'a> Shapes<'a> {
                 continue;
             }
             if let Some(first) = described.properties.get(name) {
-                todo.push((*first, *second, below(name)));
+                walk.todo.push((*first, *second, below(name)));
                 continue;
             }
-            let rule = match (&described.additional, self.way) {
+            let rule = match (&described.additional, walk.way) {
                 (Additional::Of(first), _) => {
-                    todo.push((*first, *second, below(name)));
+                    walk.todo.push((*first, *second, below(name)));
                     continue;
                 }
                 (Additional::Closed, _) => Rule::ForbiddenProperty,
@@ -230,7 +265,6 @@ impl<'a> Shapes<'a> {
             };
             let member = At {
                 path: below(name),
-                place: at.place,
                 pointer: at.pointer.clone(),
                 other: self.observed.get(*second).pointer.clone(),
             };
@@ -240,25 +274,24 @@ impl<'a> Shapes<'a> {
                 }
                 _ => "is there, and not described",
             };
-            self.add(rule, &member, message);
+            walk.add(rule, &member, message);
         }
         if let (Additional::Of(first), Additional::Of(second)) =
             (&described.additional, &seen.additional)
         {
-            todo.push((*first, *second, format!("{}.*", at.path)));
+            walk.todo.push((*first, *second, format!("{}.*", at.path)));
         }
         // Bodies that were cut never teach what is required: then nothing is, and nothing follows.
         if seen.required.is_empty() || seen.additional != Additional::Open {
             return;
         }
         for name in &described.required {
-            if seen.required.contains(name) || !self.counts(described, name) {
+            if seen.required.contains(name) || !self.counts(described, name, walk.way) {
                 continue;
             }
             let pointer = described.properties.get(name);
             let member = At {
                 path: below(name),
-                place: at.place,
                 pointer: pointer.map_or(at.pointer.clone(), |id| {
                     self.documented.get(*id).pointer.clone()
                 }),
@@ -269,37 +302,96 @@ impl<'a> Shapes<'a> {
             } else {
                 "is required by the description, and never there"
             };
-            self.add(Rule::MissingProperty, &member, message);
+            walk.add(Rule::MissingProperty, &member, message);
         }
     }
 
     /// Whether a required property must be there in this direction.
-    fn counts(&mut self, described: &Flat, name: &str) -> bool {
+    fn counts(&mut self, described: &Flat, name: &str, way: Way) -> bool {
         // Required and nowhere named: a slip of the description's, mostly a misspelt name.
         let Some(id) = described.properties.get(name) else {
             return false;
         };
         let whole = self.laid(true, *id);
-        match self.way {
+        match way {
             Way::Response => !whole.flat.write_only,
             _ => !whole.flat.read_only,
         }
     }
+}
 
-    fn add(&mut self, rule: Rule, at: &At<'_>, message: &str) {
-        let named = at.pointer.starts_with("/components/schemas/")
-            || at.pointer.starts_with("/definitions/");
+/// Whether the types agree, so that looking further makes sense.
+fn types(described: &Flat, seen: &Flat, textual: bool, at: &At, walk: &mut Walk<'_>) -> bool {
+    let (may, is) = (
+        described.types.without(Types::NULL),
+        seen.types.without(Types::NULL),
+    );
+    let several = may.has(Types::ARRAY) || may.has(Types::OBJECT);
+    // Texts of digits are texts; several values may be written as one text.
+    let free = textual && (may.has(Types::STRING) || several);
+    let beyond = is.without(may);
+    if !free && !beyond.is_none() {
+        let message = format!("is {}, and {} is described", seen.types, described.types);
+        walk.add(Rule::ContradictoryType, at, &message);
+        return false;
+    }
+    if !textual && seen.types.has(Types::NULL) && !described.types.has(Types::NULL) {
+        walk.add(
+            Rule::ContradictoryNull,
+            at,
+            "is null in some, which is not described",
+        );
+    }
+    !(textual && several && is.has(Types::STRING))
+}
+
+fn values(described: &Flat, seen: &Flat, textual: bool, at: &At, walk: &mut Walk<'_>) {
+    if let (Some(may), Some(is)) = (&described.values, &seen.values) {
+        let bare = |value: &String| match textual {
+            true => value.trim_matches('"').to_owned(),
+            false => value.clone(),
+        };
+        let known: Vec<String> = may.iter().map(bare).collect();
+        let beyond: Vec<String> = is
+            .iter()
+            .map(bare)
+            .filter(|value| !known.contains(value))
+            .collect();
+        if !beyond.is_empty() {
+            let message = format!("is {} in some, which is not in the enum", beyond.join(", "));
+            walk.add(Rule::ContradictoryValue, at, &message);
+        }
+    }
+    let known = |format: &Option<String>| {
+        let format = match format.as_deref() {
+            Some("url") => Some("uri"),
+            other => other,
+        };
+        format
+            .filter(|format| EXCLUSIVE.contains(format))
+            .map(str::to_owned)
+    };
+    if let (Some(may), Some(is)) = (known(&described.format), known(&seen.format))
+        && may != is
+    {
+        let message = format!("has the format {is}, and {may} is described");
+        walk.add(Rule::ContradictoryFormat, at, &message);
+    }
+}
+
+impl Walk<'_> {
+    fn add(&mut self, rule: Rule, at: &At, message: &str) {
         let way = match self.way {
             Way::Response => "responses",
             _ => "requests",
         };
-        let place = match (named && self.way != Way::Parameter, at.path.as_str()) {
+        let place = match (is_named(&at.pointer), at.path.as_str()) {
+            _ if self.way == Way::Parameter => self.place.to_owned(),
             (true, path) => format!("`{path}` in {way}"),
-            (false, "") => at.place.to_owned(),
-            (false, _) if self.way == Way::Parameter => at.place.to_owned(),
-            (false, path) => format!("`{path}` in {}", at.place),
+            (false, "") => self.place.to_owned(),
+            (false, path) => format!("`{path}` in {}", self.place),
         };
-        self.found.push(Found {
+        self.pair.found.push(Found {
             rule,
             message: format!("{place} {message}"),
             subject: place,
@@ -309,24 +401,52 @@ impl<'a> Shapes<'a> {
     }
 }
 
+impl Found {
+    fn draft(self, concerned: Concerned) -> Draft {
+        Draft {
+            rule: self.rule,
+            message: self.message,
+            subject: self.subject,
+            concerned,
+            first: self.first,
+            second: self.second,
+            seen: Told::OfOperations,
+        }
+    }
+}
+
 /// Where a pair is: what messages call it, and the pointers.
-struct At<'p> {
+struct At {
     path: String,
-    place: &'p str,
     pointer: String,
     other: String,
 }
 
-/// A schema as all that its alternatives admit together.
-fn whole(schemas: &Schemas, id: SchemaId, depth: usize) -> Whole {
+/// A schema as all that its alternatives admit together. Alternatives may lead to one another, in circles too: each schema is
+/// laid in once, where it comes first, since all that it admits is admitted then.
+fn whole(schemas: &Schemas, id: SchemaId) -> Whole {
+    lay(schemas, id, 0, &mut HashSet::from([id]))
+}
+
+fn lay(schemas: &Schemas, id: SchemaId, depth: usize, taken: &mut HashSet<SchemaId>) -> Whole {
     let mut flat = schemas.flat(id);
     let mut unsure = BTreeSet::new();
     if flat.alternatives.is_empty() || depth >= MAX_NESTED {
         return Whole { flat, unsure };
     }
-    let parts: Vec<Whole> = (flat.alternatives.iter())
-        .map(|alternative| whole(schemas, *alternative, depth + 1))
+    // All of these before what they lead to, so that each is met as near as can be.
+    let own: Vec<SchemaId> = (flat.alternatives.iter().copied())
+        .filter(|alternative| taken.insert(*alternative))
         .collect();
+    let parts: Vec<Whole> = (own.into_iter())
+        .map(|alternative| lay(schemas, alternative, depth + 1, taken))
+        .collect();
+    if parts.is_empty() {
+        // All of them are laid in elsewhere: nothing is narrowed here.
+        flat.alternatives.clear();
+        flat.format = None;
+        return Whole { flat, unsure };
+    }
     let mut types = Types::NONE;
     let mut properties: BTreeMap<String, SchemaId> = BTreeMap::new();
     let mut required = parts.first().map(|part| part.flat.required.clone());
