@@ -5,7 +5,7 @@
 
 mod live;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -92,7 +92,7 @@ type Shown = State<Arc<Admin>>;
 
 /// Checks who asks and by which name, and adds the headers every answer has.
 async fn guard(State(admin): Shown, request: Request, next: Next) -> Response {
-    let mut response = match admin.admits(request.headers(), request.uri().path()) {
+    let mut response = match admin.admits(&request) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal,
     };
@@ -118,16 +118,20 @@ async fn guard(State(admin): Shown, request: Request, next: Next) -> Response {
 impl Admin {
     // An error is a whole answer here, not a value to be passed around.
     #[allow(clippy::result_large_err)]
-    fn admits(&self, headers: &HeaderMap, path: &str) -> Result<(), Response> {
+    fn admits(&self, request: &Request) -> Result<(), Response> {
+        let (headers, path) = (request.headers(), request.uri().path());
         let refused = |reason, why: String| {
-            let peer = ([0, 0, 0, 0], 0).into();
+            let peer = request.extensions().get::<SocketAddr>().copied();
+            let peer = peer.unwrap_or_else(|| ([0, 0, 0, 0], 0).into());
             self.refusals.count("admin", reason, peer, &why);
             why
         };
-        let name = headers
-            .get(HOST)
-            .map_or("", |host| host.to_str().unwrap_or("?"));
-        if !self.answers_to(name) {
+        // HTTP/2 says the name in `:authority` (RFC 9113, 8.3.1), HTTP/1.1 in `Host`; whoever says both must mean one of ours
+        // with both.
+        let authority = request.uri().authority().map(|name| name.as_str());
+        let host = headers.get(HOST).map(|host| host.to_str().unwrap_or("?"));
+        let mut names = authority.into_iter().chain(host).peekable();
+        if names.peek().is_none() || !names.all(|name| self.answers_to(name)) {
             let why = "this listener does not answer to that host name; setting `admin_hosts` lists those it answers to besides localhost and IP addresses";
             return Err(problem(
                 StatusCode::MISDIRECTED_REQUEST,
@@ -160,7 +164,7 @@ impl Admin {
         }
     }
 
-    /// Whether a `Host` header is one of this listener's names.
+    /// Whether an authority is one of this listener's names.
     fn answers_to(&self, host: &str) -> bool {
         let name = match host.strip_prefix('[') {
             Some(rest) => rest.split(']').next().unwrap_or_default(),

@@ -13,6 +13,7 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use axum::Extension;
 use hyper_util::service::TowerToHyperService;
 use silhouette_reconstruct::{HostName, Model};
 use tokio::net::TcpListener;
@@ -296,7 +297,9 @@ impl Server {
             TowerToHyperService::new(calls)
         }));
         let router = admin::router(self.pages.clone());
-        let admin = tokio::spawn(admin.run(move |_| TowerToHyperService::new(router.clone())));
+        let admin = tokio::spawn(admin.run(move |peer: SocketAddr| {
+            TowerToHyperService::new(Extension(peer).layer(router.clone()))
+        }));
         let (pulse, metrics) = (self.pages.pulse.clone(), self.pages.metrics.clone());
         let pulse = tokio::spawn(async move { pulse.run(&metrics).await });
         let upkeep = tokio::spawn(self.upkeep.run());

@@ -124,6 +124,26 @@ impl Collector {
         Ok(operations_of(&self.document(host)?))
     }
 
+    /// Creates a token in its data directory, as an operator does: for a shim, or with `admin` for the admin listener. A
+    /// running collector notices within a second.
+    pub fn token(&self, name: &str, admin: bool) -> Result<String> {
+        let mut command = std::process::Command::new(artifacts::collector()?);
+        command.args(["token", "create", "--name", name, "--data-dir"]);
+        command.arg(&self.data_dir);
+        if admin {
+            command.arg("--admin");
+        }
+        let output = command.output()?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let token = said
+            .split_whitespace()
+            .find(|word| word.starts_with("sil_"));
+        token.map(str::to_owned).with_context(|| {
+            let error = String::from_utf8_lossy(&output.stderr);
+            format!("no token in {said:?} {error}")
+        })
+    }
+
     /// SIGKILL: the power cut.
     pub fn kill_9(&mut self) {
         self.process.kill_9();

@@ -1,14 +1,13 @@
 //! A collector that must not take what is sent, or a shim that must not send: refused, told on both sides, and the client's
 //! requests go through.
 
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use silhouette_e2e::nginx::capturing;
 use silhouette_e2e::process::wait_until;
 use silhouette_e2e::tls::Authority;
-use silhouette_e2e::{Collector, Nginx, Origin, artifacts, curl};
+use silhouette_e2e::{Collector, Nginx, Origin, curl};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -55,28 +54,10 @@ fn refusals(collector: &Collector) -> Result<f64> {
     )
 }
 
-/// Creates a token in the data directory, as an operator does.
-fn token(collector: &Collector, name: &str) -> Result<String> {
-    let output = Command::new(artifacts::collector()?)
-        .args(["token", "create", "--name", name, "--data-dir"])
-        .arg(collector.data_dir())
-        .output()?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let token = said
-        .split_whitespace()
-        .find(|word| word.starts_with("sil_"));
-    token.map(str::to_owned).with_context(|| {
-        format!(
-            "no token in {said:?} {}",
-            String::from_utf8_lossy(&output.stderr)
-        )
-    })
-}
-
 #[test]
 fn a_wrong_token_is_refused_and_the_right_one_is_not() -> Result<()> {
     let (origin, collector) = (Origin::start()?, Collector::start(&[])?);
-    let good = token(&collector, "edge-1")?;
+    let good = collector.token("edge-1", false)?;
     let wrong = format!("sil_{}", "A".repeat(good.len() - 4));
     let config = |token: &str| {
         let more = format!("silhouette_token {token};");
@@ -201,5 +182,39 @@ fn a_client_certificate_is_asked_for_and_checked() -> Result<()> {
     let nginx = with(&authority.client("edge")?)?;
     assert_eq!(curl([nginx.url("/json")])?.status, 200);
     assert_eq!(nginx.drained(SOON)?.get("acknowledged"), 1);
+    Ok(())
+}
+
+#[test]
+fn pages_are_shown_over_http_2_under_known_names_only() -> Result<()> {
+    let collector = Collector::start(&["--admin-hosts", "silhouette.internal"])?;
+    let port = collector.admin().port();
+    let call = |name: &str, more: &[&str]| {
+        let to = format!("::127.0.0.1:{port}");
+        let url = format!("http://{name}:{port}/v1/hosts");
+        let version = "--http2-prior-knowledge";
+        curl([&[version, "--connect-to", &to, &url], more].concat())
+    };
+    for (name, more, expected) in [
+        ("localhost", &[][..], 200),
+        ("127.0.0.1", &[], 200),
+        ("silhouette.internal", &[], 200),
+        ("evil.example", &[], 421),
+        // curl makes `:authority` of it.
+        ("localhost", &["-H", "Host: evil.example"], 421),
+    ] {
+        let answer = call(name, more)?;
+        assert_eq!(
+            (answer.status, answer.http_version.as_str()),
+            (expected, "2"),
+            "{name} {more:?} {}",
+            answer.error
+        );
+    }
+    assert!(
+        collector.log().contains("peer=127.0.0.1:"),
+        "{}",
+        collector.log()
+    );
     Ok(())
 }
