@@ -220,6 +220,8 @@ pub fn inspect(exchange: &[u8]) -> Result<Target<'_>, Rejected> {
     let (mut scheme, mut authority): (&[u8], &[u8]) = (b"", b"");
     let (mut request, mut response, mut tls, mut target_truncated) = (false, false, false, false);
     let mut query = false;
+    // A message may come in several pieces, which decoding puts together (protobuf, "Last One Wins"): what counts is their sum.
+    let (mut request_headers, mut response_headers, mut attributes) = (0, 0, 0);
     let mut fields = Fields::new(exchange);
     while let Some((field, value)) = fields.next().map_err(|_| Rejected::Malformed)? {
         let Value::Bytes(start, end) = value else {
@@ -232,7 +234,7 @@ pub fn inspect(exchange: &[u8]) -> Result<Target<'_>, Rejected> {
             9 => authority = inner,
             11 => {
                 request = true;
-                occurrences(inner, 4, MAX_HEADERS)?;
+                occurrences(inner, 4, MAX_HEADERS, &mut request_headers)?;
                 let mut of_request = Fields::new(inner);
                 while let Some((field, value)) =
                     of_request.next().map_err(|_| Rejected::Malformed)?
@@ -246,9 +248,9 @@ pub fn inspect(exchange: &[u8]) -> Result<Target<'_>, Rejected> {
             }
             12 => {
                 response = true;
-                occurrences(inner, 2, MAX_HEADERS)?;
+                occurrences(inner, 2, MAX_HEADERS, &mut response_headers)?;
             }
-            13 => occurrences(inner, 8, MAX_ATTRIBUTES)?,
+            13 => occurrences(inner, 8, MAX_ATTRIBUTES, &mut attributes)?,
             _ => {}
         }
     }
@@ -275,13 +277,12 @@ pub fn inspect(exchange: &[u8]) -> Result<Target<'_>, Rejected> {
     Ok(Target { scheme, authority })
 }
 
-/// Refuses a message in which a repeated field occurs too often.
-fn occurrences(message: &[u8], wanted: u32, max: usize) -> Result<(), Rejected> {
+/// Counts a repeated field, and refuses a message in which it occurs too often.
+fn occurrences(message: &[u8], wanted: u32, max: usize, seen: &mut usize) -> Result<(), Rejected> {
     let mut fields = Fields::new(message);
-    let mut seen = 0;
     while let Some((field, _)) = fields.next().map_err(|_| Rejected::Malformed)? {
-        seen += usize::from(field == wanted);
-        if seen > max {
+        *seen += usize::from(field == wanted);
+        if *seen > max {
             return Err(Rejected::TooManyHeaders);
         }
     }
@@ -507,6 +508,28 @@ mod tests {
             Err(Rejected::TooManyHeaders),
         );
         assert_eq!(inspect(b"\x0b"), Err(Rejected::Malformed));
+    }
+
+    #[test]
+    fn headers_are_bounded_however_many_pieces_they_come_in() {
+        let piece = |count| {
+            let mut one = exchange();
+            one.response.as_mut().unwrap().headers = vec![Header::default(); count];
+            one.encode_to_vec()
+        };
+        let pieces = |count: usize| [piece(count), piece(MAX_HEADERS / 2)].concat();
+        let decoded = Exchange::decode(pieces(7).as_slice()).unwrap();
+        let together = decoded.response.unwrap().headers.len();
+        assert_eq!(
+            together,
+            7 + MAX_HEADERS / 2,
+            "decoding puts pieces together"
+        );
+        assert!(inspect(&pieces(MAX_HEADERS / 2)).is_ok());
+        assert_eq!(
+            inspect(&pieces(MAX_HEADERS / 2 + 1)),
+            Err(Rejected::TooManyHeaders)
+        );
     }
 
     proptest! {

@@ -290,3 +290,105 @@ fn a_learner_keeps_what_was_not_saved() {
     drop(queue);
     thread.join().unwrap();
 }
+
+/// Damage to encoded bytes: what, where (in 65536ths), with what.
+type Damage = (u8, u16, u8);
+
+/// Bytes as a broken sender or a hostile one could send them.
+fn damaged(mut bytes: Vec<u8>, damage: &[Damage]) -> Vec<u8> {
+    for (what, place, with) in damage {
+        let at = bytes.len() * usize::from(*place) / 65_536;
+        let end = (at + 1 + usize::from(*with % 32)).min(bytes.len());
+        match what % 6 {
+            0 => bytes.truncate(at),
+            1 => bytes.insert(at, *with),
+            2 => drop(bytes.drain(at..end)),
+            3 => bytes.extend_from_within(at..end),
+            _ => {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = if what % 6 == 4 {
+                        *with
+                    } else {
+                        *byte ^ (1 << (with % 8))
+                    };
+                }
+            }
+        }
+    }
+    bytes
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 64, ..Default::default() })]
+
+    /// An exchange of any bytes is learnt, left out or rejected, and counted as one of these once; and none makes learning panic.
+    #[test]
+    fn whatever_the_bytes_each_exchange_is_counted_once(
+        all in proptest::collection::vec(
+            proptest::collection::vec(proptest::prelude::any::<Damage>(), 0..6), 1..20),
+        noise in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+        around in proptest::collection::vec(proptest::prelude::any::<Damage>(), 0..3),
+    ) {
+        use silhouette_proto::telemetry::v1::{Body, Header};
+        let header = |name: &'static str, value: &'static str| Header { name: name.into(), value: value.into() };
+        let mut exchange = Exchange {
+            start_unix_nanos: 1_799_999_999_000_000_000,
+            duration_micros: Some(900),
+            scheme: "https".into(),
+            authority: "shop.example".into(),
+            request: Some(Request {
+                method: "POST".into(),
+                path: "/books/7".into(),
+                query: Some("page=1&q=x".into()),
+                headers: vec![header("content-type", "application/json"), header("x-odd", "1")],
+                body: Some(Body { data: "{\"id\":7}".into(), original_size: 8, ..Default::default() }),
+                ..Default::default()
+            }),
+            response: Some(Response {
+                status: 201,
+                headers: vec![header("content-encoding", "gzip")],
+                body: Some(Body { data: "\u{1f}{\"id\":7}".into(), original_size: 9, ..Default::default() }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let mut payload = ExportRequest {
+            shim: Some(Shim { kind: "nginx".into(), instance: vec![9; 16].into(), ..Default::default() }),
+            sequence: 1,
+            ..Default::default()
+        }
+        .encode_to_vec();
+        let mut encoded = vec![noise];
+        for damage in &all {
+            exchange.duration_micros = Some(encoded.len() as u64);
+            encoded.push(damaged(exchange.encode_to_vec(), damage));
+        }
+        for bytes in &encoded {
+            // Field 3, length-delimited: what is inside is the learner's to judge.
+            payload.push(0x1a);
+            prost::encoding::encode_varint(bytes.len() as u64, &mut payload);
+            payload.extend(bytes);
+        }
+        let mut count = encoded.len() as u64;
+        let dir = tempfile::tempdir().unwrap();
+        let mut world = world(dir.path(), 2, HOURS);
+        let sent = |payload: Vec<u8>| Batch { received: 1_800_000_000_000, payload: payload.into() };
+        world.journal.append(&[sent(payload.clone())]).unwrap();
+        // The batch itself damaged: refused as a whole where it cannot be opened, else each of its exchanges counts.
+        let mut other = damaged(payload, &around);
+        other.extend([0x10, 2]);
+        let opened = Envelope::open(&Bytes::from(other.clone()));
+        if let Ok(envelope) = opened {
+            count += envelope.exchanges.len() as u64;
+            world.journal.append(&[sent(other)]).unwrap();
+        }
+        let learnt = world.settle(count);
+        let totals = world.learners.totals().get();
+        let left_out: u64 = totals.left_out.values().sum();
+        let rejected: u64 = totals.rejected.values().sum();
+        proptest::prop_assert_eq!(totals.learnt + left_out + rejected, count);
+        proptest::prop_assert_eq!(learnt, totals.learnt + left_out, "models hold what is not rejected");
+        proptest::prop_assert_eq!(totals.rejected.get("panicked"), None);
+        world.end();
+    }
+}
