@@ -301,10 +301,14 @@ fn there_are(hosts: &str) -> String {
 
 fn reason(body: &str, status: u16) -> String {
     let value: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
-    let why = value["error"].as_str().map_or_else(
-        || "is this a collector's admin listener?".to_owned(),
-        str::to_owned,
-    );
+    // What speaks TLS, or is something else, says so in a line of text.
+    let line = body.lines().next().unwrap_or_default().trim();
+    let is_text = !line.is_empty() && line.len() < 200 && !line.starts_with(['<', '{', '[']);
+    let why = match value["error"].as_str() {
+        Some(why) => why.to_owned(),
+        None if is_text => line.to_owned(),
+        None => "is this a collector's admin listener?".to_owned(),
+    };
     if status == 401 {
         return format!("{why}; give it with --token or SILHOUETTE_ADMIN_TOKEN");
     }

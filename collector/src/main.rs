@@ -19,10 +19,24 @@ fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("silhouette-collector: {error:#}");
+            eprintln!("silhouette-collector: {}", chain(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and what caused it. Errors of the library say their cause themselves: nothing is said twice.
+fn chain(error: &anyhow::Error) -> String {
+    let mut out = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if out.is_empty() {
+            out = cause;
+        } else if !out.contains(&cause) {
+            out.push_str(": ");
+            out.push_str(&cause);
+        }
+    }
+    out
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {

@@ -510,7 +510,9 @@ fn a_recording_is_never_written_over() {
             .arg(directory.path().join("no/such/directory.json")),
     );
     assert!(
-        said.contains("cannot write") && said.contains("directory.json"),
+        said.contains("cannot write")
+            && said.contains("directory.json: there is no directory ")
+            && said.trim_end().ends_with("no/such"),
         "{said}"
     );
 }

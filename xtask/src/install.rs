@@ -4,7 +4,7 @@
 //! nothing is missing; each step leaves a stamp of what it made. An nginx that was not here before is installed without
 //! being started; one that was here is left as it is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -69,6 +69,10 @@ const PYTHON: &[&str] = &[
 /// npm tools, pinned. Redocly's 1.x is the newest line that runs on Debian 12's Node.js 18.
 const NODE: &[&str] = &["@redocly/cli@1.34.5"];
 
+/// A crate that carries the schema OASIS publishes of SARIF 2.1.0, and where in it: cargo fetches it as it does any crate, and
+/// nothing of it is built or kept here.
+const SARIF: (&str, &str, &str) = ("serde-sarif", "0.8.0", "src/schema.json");
+
 /// What `up` needs.
 pub(crate) fn for_up() -> Result<()> {
     packages(FOR_UP)?;
@@ -87,7 +91,8 @@ pub(crate) fn everything() -> Result<()> {
     packages(FOR_TEST)?;
     rust()?;
     python()?;
-    node()
+    node()?;
+    sarif()
 }
 
 fn here(pattern: &str) -> bool {
@@ -301,5 +306,40 @@ fn node() -> Result<()> {
         .arg(&dir)
         .args(NODE);
         command::output(&mut npm).map(drop)
+    })
+}
+
+/// The JSON Schema of SARIF.
+pub(crate) fn sarif_schema() -> PathBuf {
+    workspace::tools().join("sarif/sarif-2.1.0.json")
+}
+
+fn sarif() -> Result<()> {
+    let (name, version, inside) = SARIF;
+    let dir = workspace::tools().join("sarif");
+    stamped(&dir.join("installed"), &format!("{name} {version}"), || {
+        println!(
+            "Fetching the schema of SARIF ({name} {version}) into {}",
+            dir.display()
+        );
+        let sources = dir.join("sources");
+        std::fs::create_dir_all(&sources)?;
+        // A workspace of its own, so that it is no part of the one it lies in.
+        let manifest = format!(
+            "[package]\nname = \"schema\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[lib]\npath = \"none.rs\"\n\
+             [dependencies]\n{name} = \"={version}\"\n[workspace]\n"
+        );
+        std::fs::write(sources.join("Cargo.toml"), manifest)?;
+        std::fs::write(sources.join("none.rs"), "")?;
+        command::output(
+            command::cargo()
+                .args(["vendor", "--quiet", "--manifest-path"])
+                .arg(sources.join("Cargo.toml"))
+                .arg(sources.join("vendor")),
+        )?;
+        let schema = sources.join("vendor").join(name).join(inside);
+        std::fs::copy(&schema, sarif_schema())
+            .with_context(|| format!("copying {}", schema.display()))?;
+        std::fs::remove_dir_all(&sources).context("removing what is not needed any more")
     })
 }

@@ -1,6 +1,7 @@
-//! Two linters that nobody here wrote, on documents made by `reconstruct`'s example.
+//! What we write, judged by what nobody here wrote: documents by two linters, reports by the schema of their format.
 //!
-//! In: the pinned tools under `target/tools`. Out: a verdict per tool and document. Errors count, advice does not.
+//! In: the pinned tools and the schema under `target/tools`, and the built collector. Out: a verdict per tool and document.
+//! Errors count, advice does not.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::tally::Tally;
-use crate::{command, workspace};
+use crate::{command, install, workspace};
 
 /// Writes the sample documents and lints each with each tool.
 pub(crate) fn run(tally: &mut Tally) -> Result<()> {
@@ -52,6 +53,63 @@ pub(crate) fn run(tally: &mut Tally) -> Result<()> {
         redocly.args(["lint", "--extends=recommended", "--format=stylish"]);
         redocly
     });
+    Ok(())
+}
+
+/// Validates a file per argument after the first, which is the schema; says what is wrong and exits 1.
+const VALIDATE: &str = "
+import json, sys
+from jsonschema import Draft7Validator
+schema, *files = sys.argv[1:]
+validator = Draft7Validator(json.load(open(schema)))
+errors = [(file, error) for file in files for error in validator.iter_errors(json.load(open(file)))]
+for file, error in errors:
+    print(file, error.json_path, error.message[:300])
+sys.exit(bool(errors))
+";
+
+/// Reports of `check` and `diff` against the schema OASIS publishes of SARIF 2.1.0; and one that is no SARIF, so that it is
+/// known that the schema refuses.
+pub(crate) fn sarif(tally: &mut Tally) -> Result<()> {
+    let dir = workspace::target().join("reports");
+    std::fs::create_dir_all(&dir)?;
+    // The library comes with openapi-spec-validator, which stands on it.
+    let validate = |file: &Path| {
+        let mut python = command::program(workspace::tools().join("python/bin/python"));
+        python.args(["-c", VALIDATE]).arg(install::sarif_schema());
+        command::output(python.arg(file))
+    };
+    let program = workspace::built("dev").join("silhouette-collector");
+    let descriptions = workspace::root().join("collector/tests/check");
+    let runs: [(&str, &[&str]); 5] = [
+        ("check", &["shop.yaml", "--against", "../har/chrome.har"]),
+        ("check", &["shop.yaml", "--against", "seen.yaml"]),
+        ("check", &["seen.yaml", "--against", "seen.yaml"]),
+        ("diff", &["shop.yaml", "shop-2.yaml"]),
+        ("diff", &["shop.yaml", "shop.yaml"]),
+    ];
+    let mut text = String::new();
+    for (number, (kind, args)) in runs.iter().enumerate() {
+        let file = dir.join(format!("{number}-{kind}.sarif"));
+        let mut report = command::program(&program);
+        report.current_dir(&descriptions).arg(kind).args(*args);
+        report.args(["--fail-on", "none", "--format", "sarif", "--output"]);
+        command::output(report.arg(&file))?;
+        let verdict = validate(&file);
+        tally.one(verdict.is_ok());
+        match verdict {
+            Ok(_) => println!("{kind} {}: valid SARIF", args.join(" ")),
+            Err(error) => println!("{kind} {}: {error:#}", args.join(" ")),
+        }
+        text = std::fs::read_to_string(&file)?;
+    }
+    let spoilt = dir.join("spoilt.sarif");
+    std::fs::write(&spoilt, text.replace("\"driver\"", "\"rider\""))?;
+    let refused = validate(&spoilt).is_err();
+    tally.one(refused);
+    if !refused {
+        println!("the schema takes a tool without a driver");
+    }
     Ok(())
 }
 

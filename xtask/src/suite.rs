@@ -47,6 +47,7 @@ pub(crate) fn run(_: &Args) -> Result<ExitCode> {
         suite.step("tests", tests);
         suite.step("the shims' core on WebAssembly", wasm);
         suite.step("linters on sample documents", linters::run);
+        suite.step("reports against the schema of SARIF", linters::sarif);
         suite.step("up --check", |tally| {
             let args = up::Args {
                 check: true,

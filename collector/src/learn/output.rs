@@ -200,6 +200,9 @@ fn replace(path: &Path, text: &[u8], make_directory: bool) -> io::Result<()> {
     };
     if make_directory {
         fs::create_dir_all(directory)?;
+    } else if !directory.is_dir() {
+        let why = format!("there is no directory {}", directory.display());
+        return Err(io::Error::new(io::ErrorKind::NotFound, why));
     }
     // A pipe or a device cannot be replaced, only written to.
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
