@@ -1,6 +1,6 @@
 //! Exchanges per second, acknowledged and learnt, over gRPC on loopback; against learning in process on one core.
 //!
-//!     cargo bench -p silhouette-collector --bench ingest [-- --exchanges N --rounds N --size BYTES]
+//!     cargo bench -p silhouette-collector --bench ingest [-- --exchanges N --rounds N --size BYTES --hosts N]
 //!
 //! Two rates per round, interleaved: `Model::observe` on observations made beforehand, one thread; and the release
 //! program, fed by two streams as shims feed it, from the first batch sent to the last exchange learnt, sender and
@@ -26,10 +26,9 @@ use tonic::transport::Endpoint;
 
 /// Exchanges of a batch, as shims cut them.
 const BATCH: u64 = 512;
-const HOSTS: u64 = 4;
 
 fn main() {
-    let (mut exchanges, mut rounds, mut size) = (200_000u64, 3u64, 1024usize);
+    let (mut exchanges, mut rounds, mut size, mut hosts) = (200_000u64, 3u64, 1024usize, 4u64);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut number = || {
@@ -40,6 +39,7 @@ fn main() {
             "--exchanges" => exchanges = number(),
             "--rounds" => rounds = number(),
             "--size" => size = number() as usize,
+            "--hosts" => hosts = number().max(1),
             _ => {} // cargo's own, such as --bench
         }
     }
@@ -51,8 +51,8 @@ fn main() {
         .expect("a runtime");
     let (mut alone, mut served, mut peak) = (Vec::new(), Vec::new(), 0);
     for _ in 0..rounds {
-        alone.push(in_process(exchanges, size));
-        let (rate, memory) = runtime.block_on(over_grpc(batches, size));
+        alone.push(in_process(exchanges, size, hosts));
+        let (rate, memory) = runtime.block_on(over_grpc(batches, size, hosts));
         served.push(rate);
         peak = peak.max(memory);
     }
@@ -61,7 +61,9 @@ fn main() {
         rates[rates.len() / 2]
     };
     let (alone, served) = (median(&mut alone), median(&mut served));
-    println!("| {exchanges} exchanges, {size} B of JSON each, median of {rounds} | |");
+    println!(
+        "| {exchanges} exchanges of {hosts} hosts, {size} B of JSON each, median of {rounds} | |"
+    );
     println!("|---|---|");
     println!("| in process, one core, exchanges/s | {alone:.0} |");
     println!("| over gRPC, acknowledged and learnt, exchanges/s | {served:.0} |");
@@ -85,7 +87,7 @@ fn body(n: u64, size: usize) -> Bytes {
     Bytes::from(text)
 }
 
-fn exchange(n: u64, size: usize) -> Exchange {
+fn exchange(n: u64, size: usize, hosts: u64) -> Exchange {
     let header = |name: &'static str, value: &'static str| Header {
         name: Bytes::from_static(name.as_bytes()),
         value: Bytes::from_static(value.as_bytes()),
@@ -102,7 +104,7 @@ fn exchange(n: u64, size: usize) -> Exchange {
         start_unix_nanos: 1_790_000_000_000_000_000 + n * 1_000,
         duration_micros: Some(900 + n % 700),
         scheme: "https".into(),
-        authority: format!("api-{}.example.com", n % HOSTS).into(),
+        authority: format!("api-{}.example.com", n % hosts).into(),
         http_version: "2".into(),
         request: Some(Request {
             method: "GET".into(),
@@ -136,18 +138,18 @@ fn exchange(n: u64, size: usize) -> Exchange {
 }
 
 /// `Model::observe` alone: everything before it is done outside of the measured time.
-fn in_process(exchanges: u64, size: usize) -> f64 {
-    let mut models: Vec<Model> = (0..HOSTS).map(|_| Model::new(Limits::default())).collect();
+fn in_process(exchanges: u64, size: usize, hosts: u64) -> f64 {
+    let mut models: Vec<Model> = (0..hosts).map(|_| Model::new(Limits::default())).collect();
     let mut spent = Duration::ZERO;
     for n in 0..exchanges {
-        let encoded = Bytes::from(exchange(n, size).encode_to_vec());
+        let encoded = Bytes::from(exchange(n, size, hosts).encode_to_vec());
         let context = Context {
             shim: "nginx",
             scheme: inspect(&encoded).expect("a whole exchange").scheme,
             received: 1_800_000_000_000,
             max_body: 4 << 20,
         };
-        let model = &mut models[(n % HOSTS) as usize];
+        let model = &mut models[(n % hosts) as usize];
         let learnt = observe(
             &encoded,
             context,
@@ -238,7 +240,7 @@ impl Drop for Collector {
     }
 }
 
-async fn over_grpc(batches: u64, size: usize) -> (f64, u64) {
+async fn over_grpc(batches: u64, size: usize, hosts: u64) -> (f64, u64) {
     let dir = tempfile::tempdir().expect("a directory");
     let collector = Collector::start(dir.path());
     let mut streams = Vec::new();
@@ -256,7 +258,7 @@ async fn over_grpc(batches: u64, size: usize) -> (f64, u64) {
                     }),
                     sequence: at as u64 + 1,
                     exchanges: (batch * BATCH..(batch + 1) * BATCH)
-                        .map(|n| exchange(n, size))
+                        .map(|n| exchange(n, size, hosts))
                         .collect(),
                     ..Default::default()
                 })

@@ -50,7 +50,7 @@ pub struct Args {
     #[arg(long, value_name = "VERSION", default_value = "3.1")]
     pub openapi: Version,
     /// Leave out hosts with fewer operations
-    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
+    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN, value_parser = at_least_one)]
     pub min_operations: NonZeroUsize,
     /// Format of the document [default: by the name given to --output, else json]
     #[arg(long, value_name = "FORMAT")]
@@ -59,7 +59,7 @@ pub struct Args {
     #[arg(short, long)]
     pub keep_going: bool,
     /// Threads that learn [default: one per processor]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub threads: Option<NonZeroUsize>,
     /// No progress, no summary; errors only
     #[arg(short, long)]
@@ -79,6 +79,11 @@ Examples:
   silhouette-collector learn monday.har tuesday.har.gz --host api.example.com --output api.json
   silhouette-collector learn recordings/ --output documents/
   mitmdump -nr flows --set hardump=- | silhouette-collector learn - > openapi.json";
+
+fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .map_err(|_| "want a whole number from 1 on".to_owned())
+}
 
 /// An OpenAPI version as it is given on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -377,11 +382,11 @@ fn progress(args: &Args, sources: &[source::Source]) -> indicatif::ProgressBar {
     let (bar, template) = match total {
         Some(total) => (
             ProgressBar::new(total),
-            "{bar:32} {percent:>3} % of {total_bytes}, {bytes_per_sec}, {eta} left  {wide_msg}",
+            "{bar:16} {bytes} of {total_bytes}, {bytes_per_sec}, {prefix}, {eta} left  {wide_msg}",
         ),
         None => (
             ProgressBar::no_length(),
-            "{spinner} {bytes}, {bytes_per_sec}  {wide_msg}",
+            "{spinner} {bytes}, {bytes_per_sec}, {prefix}  {wide_msg}",
         ),
     };
     bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));

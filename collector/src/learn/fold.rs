@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
-use indicatif::ProgressBar;
+use indicatif::{HumanCount, ProgressBar};
 use silhouette_reconstruct::{HostName, Limits, Model};
 
 use super::source::Source;
@@ -205,7 +206,13 @@ fn read(
         let entries = match source.open(bar) {
             Ok(reader) => {
                 let mut reader = Reader::new(reader);
-                let result = read_one(&mut reader, number, &sender, stop, &mut found.left_out);
+                let before = found.entries;
+                let advanced = |entries| {
+                    let rate = per_second(before + entries, bar.elapsed());
+                    bar.set_prefix(format!("{rate} entries/s"));
+                };
+                let left_out = &mut found.left_out;
+                let result = read_one(&mut reader, number, &sender, stop, left_out, advanced);
                 found.entries += reader.entries();
                 result
             }
@@ -234,6 +241,7 @@ fn read_one(
     sender: &SyncSender<Batch>,
     stop: &AtomicBool,
     left_out: &mut BTreeMap<&'static str, u64>,
+    advanced: impl Fn(u64),
 ) -> Result<(), HarError> {
     let mut batch = Batch {
         source,
@@ -271,12 +279,19 @@ fn read_one(
             if sender.send(full).is_err() {
                 return Ok(());
             }
+            advanced(reader.entries());
         }
     };
     if !batch.entries.is_empty() {
         let _ = sender.send(batch);
     }
     result
+}
+
+/// Queues are short, so what was handed to the learners is about what they learnt.
+fn per_second(entries: u64, elapsed: Duration) -> HumanCount {
+    let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    HumanCount(entries.saturating_mul(1000) / millis.max(1))
 }
 
 /// One learning thread.

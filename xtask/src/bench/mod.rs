@@ -5,6 +5,7 @@
 mod cpu;
 mod nginx;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -24,11 +25,21 @@ enum What {
     /// What the module costs nginx: CPU per request and throughput, beside no module and beside access_log
     Nginx(nginx::Args),
     /// Exchanges per second acknowledged and learnt over gRPC, beside learning in the same process; and memory
-    Ingest,
+    Ingest(IngestArgs),
     /// What learning costs: a body beside only parsing it, growth, emission, memory, hostile traffic
     Learn(LearnArgs),
+    /// `learn` on recordings of 100 MB and 1 GB, on one core and on all: speed and memory
+    Recordings(RecordingsArgs),
     /// Recording one exchange in the shims' core, redaction included
     Record,
+}
+
+/// Flags of `bench ingest`.
+#[derive(Debug, clap::Args)]
+struct IngestArgs {
+    /// How many hosts the traffic is for; a host belongs to one learner
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    hosts: u64,
 }
 
 /// Flags of `bench learn`.
@@ -42,6 +53,20 @@ struct LearnArgs {
     full: bool,
 }
 
+/// Flags of `bench recordings`.
+#[derive(Debug, clap::Args)]
+struct RecordingsArgs {
+    /// The HAR file whose entries are repeated [default: a browser's, of a small shop]
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// How large the recordings are, in megabytes
+    #[arg(long, value_name = "MB,…", default_value = "100,1000")]
+    sizes: String,
+    /// How often each is learnt; medians are shown
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    rounds: u32,
+}
+
 /// Runs one of them.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
@@ -49,11 +74,24 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             install::for_bench()?;
             nginx::run(args)?;
         }
-        What::Ingest => cargo_bench("silhouette-collector", "ingest", &[])?,
+        What::Ingest(args) => {
+            let flags = ["--hosts".to_owned(), args.hosts.to_string()];
+            cargo_bench("silhouette-collector", "ingest", &flags)?;
+        }
         What::Learn(args) => {
             let mut flags = args.sections.clone();
             flags.extend(args.full.then(|| "--full".to_owned()));
             cargo_bench("silhouette-reconstruct", "learn", &flags)?;
+        }
+        What::Recordings(args) => {
+            let mut flags = vec!["--sizes".to_owned(), args.sizes.clone()];
+            flags.extend(["--rounds".to_owned(), args.rounds.to_string()]);
+            if let Some(from) = &args.from {
+                // The bench runs in its crate's directory.
+                let path = std::path::absolute(from)?;
+                flags.extend(["--from".to_owned(), path.display().to_string()]);
+            }
+            cargo_bench("silhouette-collector", "recordings", &flags)?;
         }
         What::Record => cargo_bench("silhouette-capture", "record", &[])?,
     }
