@@ -191,7 +191,7 @@ fn read(args: &Args) -> Result<(Described, Described), CheckError> {
             let against = host.into_owned();
             return Err(CheckError::Missing { against });
         }
-        Described::host(&host, &args.collector)?
+        Described::host(&host, &args.collector).map_err(|error| error.or_file(&host))?
     };
     Ok((description, traffic))
 }

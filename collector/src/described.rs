@@ -61,13 +61,15 @@ pub enum DescribedError {
     },
     /// The collector does not answer.
     #[error(
-        "cannot reach the collector at {url}: {problem}\n--collector says where its admin listener is; `silhouette-collector serve` starts one"
+        "cannot reach the collector at {url}: {problem}\n--collector says where its admin listener is; `silhouette-collector serve` starts one{hint}"
     )]
     Unreachable {
         /// Where.
         url: String,
         /// What happened.
         problem: String,
+        /// What else it may be, led by a line feed; may be empty.
+        hint: String,
     },
     /// The collector refuses.
     #[error("the collector at {url} answers {status}: {why}")]
@@ -89,6 +91,17 @@ pub enum DescribedError {
         /// What there is.
         there_are: String,
     },
+}
+
+impl DescribedError {
+    /// Says too that what was asked for could have been meant as a file.
+    pub(crate) fn or_file(mut self, name: &str) -> Self {
+        if let Self::Unreachable { hint, .. } = &mut self {
+            *hint =
+                format!("\nThere is no file {name} here, so it was taken for the name of a host");
+        }
+        self
+    }
 }
 
 impl Described {
@@ -166,6 +179,7 @@ impl Collector {
         let unreachable = |problem: String| DescribedError::Unreachable {
             url: self.collector.clone(),
             problem,
+            hint: String::new(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -198,6 +212,7 @@ impl Collector {
         let unreachable = |problem: String| DescribedError::Unreachable {
             url: self.collector.clone(),
             problem,
+            hint: String::new(),
         };
         let address = || DescribedError::Address {
             url: self.collector.clone(),

@@ -18,7 +18,7 @@ pub struct Args {
     /// The old description: OpenAPI 3.0, 3.1 or Swagger 2.0, JSON or YAML; `-` for stdin
     #[arg(value_name = "OLD")]
     pub old: PathBuf,
-    /// The new description
+    /// The new description; left out where --host names it
     #[arg(
         value_name = "NEW",
         required_unless_present = "host",

@@ -12,7 +12,8 @@ use silhouette_reconstruct::{Explanation, Reason};
 
 use crate::described::{Collector, DescribedError, encoded};
 use crate::findings;
-use crate::learn::{LearnError, recorded, to_stdout};
+use crate::learn::{LearnError, recorded};
+use crate::stdout;
 
 /// Flags of `explain`.
 #[derive(Debug, clap::Args)]
@@ -108,7 +109,7 @@ pub fn run(args: &Args) -> ExitCode {
         Format::Text => told.text(),
         Format::Json => serde_json::to_string_pretty(&told).unwrap_or_default() + "\n",
     };
-    if let Err(error) = to_stdout(&text) {
+    if let Err(error) = stdout::write(&text) {
         return findings::failed(&format!("cannot write the answer: {error}"));
     }
     ExitCode::from(u8::from(told.calls.is_none()))
@@ -131,7 +132,8 @@ fn explained(args: &Args) -> Result<Explained, ExplainError> {
         return Err(ExplainError::Missing(against));
     }
     let what = format!("explain?method={method}&path={}", encoded(path));
-    let answer = args.collector.ask(&against, &what)?;
+    let answer = args.collector.ask(&against, &what);
+    let answer = answer.map_err(|error| error.or_file(&against))?;
     Ok(serde_json::from_str(&answer)?)
 }
 

@@ -8,13 +8,14 @@ mod sarif;
 mod text;
 
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use silhouette_openapi::{Class, Finding, Report, Rule};
 
 use crate::described::Described;
+use crate::stdout;
 
 /// Exit code when something was found that counts.
 pub const FOUND: u8 = 1;
@@ -170,7 +171,7 @@ impl<'a> Findings<'a> {
         let written = match &shown.output {
             Some(path) if path.as_os_str() != "-" => fs::write(path, text.as_bytes())
                 .map_err(|error| format!("cannot write {}: {error}", path.display())),
-            _ => to_stdout(&text).map_err(|error| format!("cannot write to stdout: {error}")),
+            _ => stdout::write(&text).map_err(|error| format!("cannot write to stdout: {error}")),
         };
         if let Err(why) = written {
             eprintln!("silhouette-collector: {why}");
@@ -206,17 +207,5 @@ pub fn warn(described: &Described) {
             "silhouette-collector: {}: {more} more such problems",
             described.name
         );
-    }
-}
-
-/// Writes to stdout; a reader that has seen enough (`| head`) is no failure.
-fn to_stdout(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
     }
 }

@@ -12,7 +12,7 @@ mod source;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -443,18 +443,6 @@ impl fmt::Display for HostFilter {
             .map(ToString::to_string)
             .collect::<Vec<_>>();
         f.write_str(&shown.join(", "))
-    }
-}
-
-/// Writes to stdout; a reader that has seen enough (`| head`) is no failure.
-pub(crate) fn to_stdout(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
     }
 }
 

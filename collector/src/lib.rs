@@ -29,6 +29,7 @@ pub mod refusals;
 pub mod rules;
 pub mod serve;
 pub mod shims;
+pub mod stdout;
 pub mod store;
 pub mod telemetry;
 pub mod tls;

@@ -11,7 +11,7 @@ use silhouette_collector::config::{Config, LogFormat};
 use silhouette_collector::rules::RulesInForce;
 use silhouette_collector::serve::Server;
 use silhouette_collector::tokens::{Scope, Tokens};
-use silhouette_collector::{check, diff, explain, learn, unix_millis};
+use silhouette_collector::{check, diff, explain, learn, stdout, unix_millis};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -63,7 +63,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Token(command) => token(command)?,
         Command::Completions { shell } => {
             let name = "silhouette-collector";
-            clap_complete::generate(shell, &mut Cli::command(), name, &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), name, &mut script);
+            stdout::write(&String::from_utf8_lossy(&script)).context("cannot write the script")?;
         }
     }
     Ok(ExitCode::SUCCESS)

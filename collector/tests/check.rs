@@ -315,7 +315,7 @@ fn what_cannot_be_done_says_why() {
                 "--collector",
                 "http://127.0.0.1:1",
             ],
-            "cannot reach the collector at http://127.0.0.1:1",
+            "There is no file a.test here",
         ),
         (
             &[

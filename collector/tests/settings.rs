@@ -153,4 +153,14 @@ fn completions_know_the_commands() {
     let output = binary().args(["completions", "bash"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("--checkpoint-interval") && text.contains("learn"));
+    // A pipe whose reader is gone (`| head`) is no failure.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = binary()
+        .args(["completions", "fish"])
+        .stdout(writer)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.is_empty(), "{said}");
 }

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use silhouette_reconstruct::Document;
 
 use super::source::Source;
-use super::{Format, LearnError, Learnt, to_stdout};
+use super::{Format, LearnError, Learnt};
+use crate::stdout;
 
 /// What stands for the host in `--output`.
 const HOST: &str = "{host}";
@@ -154,7 +155,7 @@ impl Output {
     pub(super) fn write(&self, place: &Place, document: &Document) -> Result<(), LearnError> {
         let text = self.format.write(document);
         let (path, result) = match place {
-            Place::Stdout => ("stdout".to_owned(), to_stdout(&text)),
+            Place::Stdout => ("stdout".to_owned(), stdout::write(&text)),
             Place::File(path) => {
                 let make_directory = matches!(self.place, Where::Pattern(_));
                 (
