@@ -2,7 +2,8 @@
 //!
 //! In: observations by host, saved models. Out: documents, summaries, models as bytes. Bounded in hosts and in memory:
 //! when the table is full, hosts that never answered with success give way (scanners invent host names), and when the
-//! models together are at their ceiling, hosts above their fair share stop growing while the others learn on.
+//! models together are at their ceiling, hosts above their fair share stop growing while the others learn on. Operations that are
+//! seldom called rest in a smaller form.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -14,10 +15,16 @@ use silhouette_reconstruct::{
     Summary,
 };
 
+use tokio::sync::Notify;
+
 use crate::envelope::Rejected;
 
 /// A host's model is measured once per so many exchanges: measuring walks it.
 const MEASURE_EVERY: u64 = 256;
+
+/// When more operations are ready, those rest that were not called of late: with bodies of 1 KiB these take some 60 MiB. Where more are
+/// called all the time, waking them costs up to a few times what learning a call does.
+const MOST_READY: usize = 8192;
 
 /// Bounds.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +48,7 @@ pub struct Host {
     observed: AtomicU64,
     succeeded: AtomicU64,
     memory: AtomicUsize,
+    ready: AtomicUsize,
     last_unix_millis: AtomicU64,
     summary: Mutex<Option<Counted>>,
 }
@@ -62,6 +70,9 @@ pub struct Hosts {
     bounds: Bounds,
     map: RwLock<HashMap<HostName, Arc<Host>>>,
     memory: AtomicUsize,
+    /// Operations of all hosts that do not rest.
+    ready: AtomicUsize,
+    crowded: Notify,
 }
 
 impl Host {
@@ -87,7 +98,19 @@ impl Host {
         if observed.is_multiple_of(MEASURE_EVERY) {
             self.measured(hosts, model.memory_bytes());
         }
+        if model.ready() != self.ready.load(Relaxed) {
+            self.counted(hosts, model.ready());
+            if hosts.ready.load(Relaxed) > MOST_READY {
+                hosts.crowded.notify_one();
+            }
+        }
         Ok(outcome)
+    }
+
+    fn counted(&self, hosts: &Hosts, ready: usize) {
+        let before = self.ready.swap(ready, Relaxed);
+        hosts.ready.fetch_add(ready, Relaxed);
+        hosts.ready.fetch_sub(before, Relaxed);
     }
 
     fn measured(&self, hosts: &Hosts, bytes: usize) {
@@ -164,6 +187,8 @@ impl Hosts {
             bounds,
             map: RwLock::default(),
             memory: AtomicUsize::new(0),
+            ready: AtomicUsize::new(0),
+            crowded: Notify::new(),
         }
     }
 
@@ -186,6 +211,7 @@ impl Hosts {
             observed: AtomicU64::new(0),
             succeeded: AtomicU64::new(succeeded),
             memory: AtomicUsize::new(0),
+            ready: AtomicUsize::new(0),
             last_unix_millis: AtomicU64::new(0),
             summary: Mutex::new(None),
             name: name.clone(),
@@ -237,6 +263,7 @@ impl Hosts {
             for (_, name) in idle {
                 if let Some(host) = map.remove(&name) {
                     host.measured(self, 0);
+                    host.counted(self, 0);
                 }
                 gone.push(name);
             }
@@ -247,6 +274,7 @@ impl Hosts {
             observed: AtomicU64::new(0),
             succeeded: AtomicU64::new(0),
             memory: AtomicUsize::new(0),
+            ready: AtomicUsize::new(0),
             last_unix_millis: AtomicU64::new(0),
             summary: Mutex::new(None),
             name: name.clone(),
@@ -285,6 +313,23 @@ impl Hosts {
             gone += dropped;
         }
         gone
+    }
+
+    /// Lets the operations rest that were not called since this was last called, see [`Model::rest`].
+    pub fn rest(&self) {
+        for host in self.list() {
+            let mut model = host.model.lock().unwrap_or_else(PoisonError::into_inner);
+            if model.ready() > 0 {
+                model.rest();
+                host.counted(self, model.ready());
+                host.measured(self, model.memory_bytes());
+            }
+        }
+    }
+
+    /// Waits until more operations are ready than should be, and somebody should let them rest.
+    pub async fn crowded(&self) {
+        self.crowded.notified().await;
     }
 
     /// How many.
@@ -429,5 +474,47 @@ mod tests {
             assert_eq!(host.summary(&options).exchanges, n);
             assert_eq!(host.summary(&options), host.summary(&options));
         }
+    }
+
+    #[test]
+    fn what_nobody_calls_rests() {
+        let hosts = Hosts::new(Bounds {
+            hosts: 3,
+            host_memory: 1 << 20,
+            model_memory: 1 << 30,
+        });
+        let mut gone = Vec::new();
+        let [busy, idle] = ["busy", "idle"].map(|h| {
+            let host = hosts.get_or_create(&name(h), 0, &mut gone).unwrap();
+            host.observe(&hosts, &observation(200, 1)).unwrap();
+            host
+        });
+        let ready = |host: &Host| host.ready.load(Relaxed);
+        let all = || hosts.ready.load(Relaxed);
+        hosts.rest();
+        assert_eq!((ready(&busy), ready(&idle), all()), (1, 1, 2));
+        busy.observe(&hosts, &observation(200, 2)).unwrap();
+        hosts.rest();
+        assert_eq!((ready(&busy), ready(&idle), all()), (1, 0, 1));
+        let before = (idle.to_bytes(&hosts), idle.memory());
+        idle.observe(&hosts, &observation(200, 3)).unwrap();
+        let after = (idle.to_bytes(&hosts), idle.memory());
+        assert!(before.0 != after.0 && before.1 < after.1 && all() == 2);
+        assert_eq!(idle.summary(&DocumentOptions::default()).exchanges, 2);
+    }
+
+    #[tokio::test]
+    async fn a_crowd_is_told() {
+        let hosts = Hosts::new(Bounds {
+            hosts: 3,
+            host_memory: 1 << 20,
+            model_memory: 1 << 30,
+        });
+        hosts.ready.store(MOST_READY, Relaxed);
+        let host = hosts
+            .get_or_create(&name("one"), 0, &mut Vec::new())
+            .unwrap();
+        host.observe(&hosts, &observation(200, 1)).unwrap();
+        hosts.crowded().await;
     }
 }

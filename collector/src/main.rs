@@ -15,6 +15,11 @@ use silhouette_collector::{check, diff, explain, learn, stdout, unix_millis};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// Operations rest and wake all the time, and what they leave behind is of all sizes: the C library's allocator never gave such
+/// memory back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(code) => code,

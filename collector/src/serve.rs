@@ -303,6 +303,7 @@ impl Server {
         let (pulse, metrics) = (self.pages.pulse.clone(), self.pages.metrics.clone());
         let pulse = tokio::spawn(async move { pulse.run(&metrics).await });
         let upkeep = tokio::spawn(self.upkeep.run());
+        let resting = tokio::spawn(rest(self.pages.hosts.clone()));
 
         ended.await;
         tracing::info!("ending: no new connections, finishing what is under way");
@@ -311,6 +312,7 @@ impl Server {
         let _ = admin.await;
         pulse.abort();
         upkeep.abort();
+        resting.abort();
         // With the last sender the writer ends, with the writer the dispatcher, with the dispatcher the last checkpoint.
         drop(service);
         let (writer, learners) = (self.writer, self.learners);
@@ -327,6 +329,20 @@ impl Server {
 
 /// Between two looks for what is no longer called. Documents leave it out at once; this frees the memory.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
+
+/// Operations that were not called for so long, or up to twice as long, rest.
+const REST_EVERY: Duration = Duration::from_secs(30);
+/// When too many are ready they rest sooner, but looking for them costs, too.
+const REST_AGAIN: Duration = Duration::from_millis(100);
+
+async fn rest(hosts: Arc<Hosts>) {
+    loop {
+        let _ = tokio::time::timeout(REST_EVERY, hosts.crowded()).await;
+        let resting = hosts.clone();
+        let _ = tokio::task::spawn_blocking(move || resting.rest()).await;
+        tokio::time::sleep(REST_AGAIN).await;
+    }
+}
 
 impl Upkeep {
     async fn forget(&self) {

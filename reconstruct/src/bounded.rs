@@ -227,6 +227,14 @@ impl<V: Entry> Thinned<V> {
         self.recount();
     }
 
+    /// Every value, for changes that leave its charge alone.
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.entries
+            .iter_mut()
+            .map(|(_, v)| v)
+            .chain(self.rest.as_deref_mut())
+    }
+
     /// Drops the values `keep` is false for, and changes the others in place. What was thinned out stays so.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&mut V) -> bool) {
         self.entries.retain_mut(|(_, v)| keep(v));

@@ -52,7 +52,8 @@ pub(crate) fn calls_below(places: &[Place<'_>]) -> BTreeMap<Noise, u64> {
         let values = node.values.values().map(|v| &v.node);
         let words = node.words.iter().map(|(_, child)| child);
         for child in words.chain(node.words.rest()).chain(values) {
-            for evidence in child.methods.values() {
+            for kept in child.methods.values() {
+                let evidence = kept.read();
                 let responses = evidence.responses.iter();
                 let media = responses.flat_map(|(_, r)| r.bodies.media.iter());
                 let pages = media.filter(|(media, _)| Noise::of_media(media) == Noise::Page);

@@ -71,7 +71,7 @@ fn names(scale: Scale, entries: usize) -> Bound {
 
 impl Evidence {
     pub(crate) fn learn(&mut self, o: &Observation<'_>, whole: u32, identities: &mut Seen) {
-        self.whole = whole.min(WHOLE);
+        self.whole = Evidence::most(whole);
         if self.calls == 0 {
             (self.first_seen, self.last_seen) = (o.unix_millis, o.unix_millis);
         }
@@ -217,16 +217,23 @@ impl Evidence {
 
     /// Fits into `whole` from now on.
     pub(crate) fn bind(&mut self, whole: u32) {
-        self.whole = whole.min(WHOLE);
+        self.whole = Evidence::most(whole);
         self.fit(0);
     }
 
-    /// A copy to be merged with others for good: it needs no bound any more.
-    pub(crate) fn unbound(&self) -> Evidence {
-        Evidence {
-            whole: 0,
-            ..self.clone()
-        }
+    /// What one may charge where its node allows `whole`.
+    pub(crate) fn most(whole: u32) -> u32 {
+        whole.min(WHOLE)
+    }
+
+    /// What it may charge; 0 before that is known.
+    pub(crate) fn whole(&self) -> u32 {
+        self.whole
+    }
+
+    /// To be merged with others for good: it needs no bound any more.
+    pub(crate) fn unbound(self) -> Evidence {
+        Evidence { whole: 0, ..self }
     }
 
     /// Halves every bound until the whole fits.

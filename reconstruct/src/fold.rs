@@ -115,10 +115,10 @@ fn settle<'a>(places: &[Place<'a>], doubtful: &[Place<'a>], around: &Surrounding
     for place in places {
         for (method, evidence) in &place.node.methods {
             let operation = folded.methods.entry(*method).or_default();
-            operation.good.merge(evidence.unbound());
+            operation.good.merge(evidence.read().into_owned().unbound());
             operation.kinds.resize_with(place.way.len(), Kinds::default);
             for (mine, more) in operation.kinds.iter_mut().zip(&place.way) {
-                mine.merge(more.of_calls(evidence.calls));
+                mine.merge(more.of_calls(evidence.calls()));
             }
         }
     }
@@ -463,7 +463,7 @@ impl Folded {
                     operation
                         .failed
                         .get_or_insert_default()
-                        .merge(evidence.unbound());
+                        .merge(evidence.read().into_owned().unbound());
                 }
             }
             for (word, child) in node.words.iter() {

@@ -33,6 +33,7 @@ mod headers;
 mod host;
 mod json;
 mod judgement;
+mod kept;
 mod keys;
 mod latency;
 mod lexicon;

@@ -77,7 +77,8 @@ impl Profile {
     }
 
     fn add(&mut self, node: &Node, way: &mut Vec<Option<String>>, recurrence: &Recurrence) {
-        for (method, evidence) in &node.methods {
+        for (method, kept) in &node.methods {
+            let evidence = &*kept.read();
             self.place(*method, way, evidence);
             // A value that recurs looks like a constant; an anchor before it lets it be compared with those that do not.
             if way.len() >= 2

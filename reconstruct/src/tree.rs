@@ -6,7 +6,7 @@
 use crate::body::decode;
 use crate::bounded::{Bound, Distinct, Entry, Seen, Thinned};
 use crate::class::Class;
-use crate::evidence::Evidence;
+use crate::kept::Kept;
 use crate::observation::Observation;
 use crate::pattern;
 use crate::rank;
@@ -94,7 +94,7 @@ pub(crate) fn segments(path: &str) -> Vec<Segment<'_>> {
 /// What was seen at one path prefix and below it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Node {
-    pub methods: Sorted<Method, Evidence>,
+    pub methods: Sorted<Method, Kept>,
     pub words: Thinned<Node>,
     pub values: Sorted<Class, Values>,
     /// How much was given up to fit, see [`halvings`] and [`thinning`].
@@ -178,7 +178,8 @@ const FREE: Bound = Bound {
 };
 
 impl Node {
-    /// Folds one observation in at `path` below this node. `cap` is what the node may charge.
+    /// Folds one observation in at `path` below this node. `cap` is what the node may charge. Returns whether the operation was not
+    /// ready before, see [`Kept`].
     pub(crate) fn learn(
         &mut self,
         method: Method,
@@ -186,20 +187,21 @@ impl Node {
         cap: u32,
         o: &Observation<'_>,
         identities: &mut Seen,
-    ) {
+    ) -> bool {
         self.bind(cap);
         let child_cap = self.child_cap();
-        match path.split_first() {
+        let woken = match path.split_first() {
             None => {
                 let whole = self.whole();
-                self.methods.or_default(method).learn(o, whole, identities);
+                self.methods.or_default(method).learn(o, whole, identities)
             }
             Some((Segment::Word(word), rest)) if self.level < LAST_LEVEL => {
                 let slot = self.words.slot(word, FREE);
                 let child = self.words.at(slot);
                 let before = child.charge();
-                child.learn(method, rest, child_cap, o, identities);
+                let woken = child.learn(method, rest, child_cap, o, identities);
                 self.words.settle(slot, before, FREE);
+                woken
             }
             Some((segment, rest)) => {
                 let (class, text) = match segment {
@@ -219,10 +221,11 @@ impl Node {
                 if class != Class::Any {
                     values.distinct.add(text);
                 }
-                values.node.learn(method, rest, child_cap, o, identities);
+                values.node.learn(method, rest, child_cap, o, identities)
             }
-        }
+        };
         self.fit();
+        woken
     }
 
     /// Sets what the node may charge.
@@ -282,7 +285,7 @@ impl Node {
     }
 
     fn recount(&mut self) {
-        let methods = self.methods.values().map(Evidence::charge);
+        let methods = self.methods.values().map(Kept::charge);
         let values = self
             .values
             .values()
@@ -297,7 +300,7 @@ impl Node {
     /// operations went. What was given up to keep a bound stays given up where something else is left.
     pub(crate) fn forget(&mut self, before: u64) -> u64 {
         let had = self.methods.len();
-        self.methods.retain(|_, e| e.last_seen >= before);
+        self.methods.retain(|_, e| e.last_seen() >= before);
         let mut gone = (had - self.methods.len()) as u64;
         self.words.retain(|n| {
             gone += n.forget(before);
@@ -317,6 +320,40 @@ impl Node {
         gone
     }
 
+    /// Lets the operations rest that did not learn since this was last called. Returns how many are still ready.
+    pub(crate) fn rest(&mut self) -> usize {
+        let mut ready = 0;
+        self.every(&mut |kept| {
+            kept.rest();
+            ready += usize::from(!kept.rests());
+        });
+        ready
+    }
+
+    /// The node with all operations ready to be read many times.
+    pub(crate) fn awake(&self) -> Cow<'_, Node> {
+        if !self.rests() {
+            return Cow::Borrowed(self);
+        }
+        let mut node = self.clone();
+        node.every(&mut Kept::wake);
+        Cow::Owned(node)
+    }
+
+    fn every(&mut self, change: &mut impl FnMut(&mut Kept)) {
+        self.methods.values_mut().for_each(&mut *change);
+        self.words.values_mut().for_each(|n| n.every(change));
+        self.values.values_mut().for_each(|v| v.node.every(change));
+    }
+
+    /// Whether an operation here or below rests.
+    fn rests(&self) -> bool {
+        self.methods.values().any(Kept::rests)
+            || self.words.iter().any(|(_, n)| n.rests())
+            || self.words.rest().is_some_and(Node::rests)
+            || self.values.values().any(|v| v.node.rests())
+    }
+
     fn is_empty(&self) -> bool {
         self.methods.is_empty()
             && self.values.is_empty()
@@ -328,7 +365,7 @@ impl Node {
     pub(crate) fn calls(&self) -> u64 {
         let words = self.words.iter().map(|(_, n)| n.calls()).sum::<u64>()
             + self.words.rest().map_or(0, Node::calls);
-        self.methods.values().map(|e| e.calls).sum::<u64>()
+        self.methods.values().map(Kept::calls).sum::<u64>()
             + words
             + self.values.values().map(|v| v.calls).sum::<u64>()
     }
@@ -366,7 +403,7 @@ impl Entry for Node {
     }
 
     fn heap(&self) -> usize {
-        let methods: usize = self.methods.values().map(Evidence::heap).sum();
+        let methods: usize = self.methods.values().map(Kept::heap).sum();
         let values: usize = self
             .values
             .values()

@@ -58,6 +58,28 @@ proptest! {
     }
 
     #[test]
+    fn law_1_resting_changes_nothing(seed in any::<u64>(), n in 1usize..160, pause in 1usize..40) {
+        let mut exchanges = wild(n, seed);
+        exchanges.extend(hostile(n, seed));
+        let limits = Limits { memory_bytes: if seed % 2 == 0 { 16 << 20 } else { 0 } };
+        let (mut always, mut rested) = (Model::new(limits.clone()), Model::new(limits));
+        for (at, exchange) in exchanges.iter().enumerate() {
+            exchange.observe(&mut always);
+            exchange.observe(&mut rested);
+            if at % pause == 0 {
+                rested.rest();
+                rested.rest();
+            }
+        }
+        prop_assert_eq!(text(&always), text(&rested));
+        prop_assert_eq!(always.summary(&DocumentOptions::default()), rested.summary(&DocumentOptions::default()));
+        prop_assert!(always.to_bytes() == rested.to_bytes());
+        always.rest();
+        prop_assert_eq!(always.forget(1_000), rested.forget(1_000));
+        prop_assert!(always.to_bytes() == rested.to_bytes());
+    }
+
+    #[test]
     fn law_2_every_success_validates(seed in any::<u64>(), n in 1usize..120) {
         let exchanges = wild(n, seed);
         let model = learnt(&exchanges, &Limits::default());

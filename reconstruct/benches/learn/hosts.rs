@@ -1,6 +1,6 @@
-//! Memory of 1,000 hosts with 100 operations each, as the kernel counts it.
+//! Memory of many hosts at once.
 
-use crate::measure::{mib, progress, resident};
+use crate::measure::{cpu, mib, progress, resident};
 use crate::traffic::{Draw, call};
 use silhouette_reconstruct::{Limits, Model};
 
@@ -8,22 +8,61 @@ pub(crate) fn run(full: bool) {
     let (hosts, calls) = (1_000, if full { 100 } else { 20 });
     let mut d = Draw(3);
     let before = resident();
-    let mut models: Vec<Model> = Vec::with_capacity(hosts);
-    for host in 0..hosts {
-        let mut model = Model::new(Limits::default());
-        for _ in 0..calls {
+    let mut models: Vec<Model> = (0..hosts).map(|_| Model::new(Limits::default())).collect();
+    // All hosts grow at once, as they do behind a gateway: what one takes lies between what others take.
+    for round in 0..calls {
+        for model in &mut models {
             for n in 0..100 {
-                call(&mut d, n).observe(&mut model);
+                call(&mut d, n).observe(model);
             }
         }
-        models.push(model);
-        progress("hosts", host + 1, hosts);
+        progress("rounds", round + 1, calls);
     }
-    let after = resident();
-    let own: usize = models.iter().map(Model::memory_bytes).sum();
-    let written: usize = models.iter().map(|m| m.to_bytes().len()).sum();
-    println!("| {hosts} hosts × 100 operations, {calls} calls each | MiB |\n|---|---|");
-    println!("| resident | {:.0} |", mib(after.saturating_sub(before)));
-    println!("| `Model::memory_bytes` | {:.0} |", mib(own));
-    println!("| written out | {:.0} |", mib(written));
+    let held = |models: &[Model]| mib(models.iter().map(Model::memory_bytes).sum());
+    let taken = || mib(resident().saturating_sub(before));
+    println!(
+        "| {hosts} hosts × 100 operations, {calls} calls each | resident, MiB | `Model::memory_bytes`, MiB |\n|---|---|---|"
+    );
+    println!(
+        "| every operation was just called | {:.0} | {:.0} |",
+        taken(),
+        held(&models)
+    );
+    let start = cpu();
+    // The first time only those rest that were not called since a time before.
+    for _ in 0..2 {
+        models.iter_mut().for_each(Model::rest);
+    }
+    let took = cpu() - start;
+    println!(
+        "| none was called for a while | {:.0} | {:.0} |",
+        taken(),
+        held(&models)
+    );
+    let one_in_ten: Vec<_> = (0..10).map(|n| call(&mut d, n * 10)).collect();
+    let start = cpu();
+    for model in &mut models {
+        for exchange in &one_in_ten {
+            exchange.observe(model);
+        }
+    }
+    let waking = cpu() - start;
+    println!(
+        "| one in ten was called again | {:.0} | {:.0} |",
+        taken(),
+        held(&models)
+    );
+    let start = cpu();
+    for model in &mut models {
+        for exchange in &one_in_ten {
+            exchange.observe(model);
+        }
+    }
+    let awake = cpu() - start;
+    let per = |time: std::time::Duration, n: usize| time.as_secs_f64() * 1e6 / n as f64;
+    println!(
+        "\nLetting an operation rest took {:.1} µs, waking it {:.1} µs.",
+        per(took, hosts * 100),
+        per(waking.saturating_sub(awake), hosts * 10)
+    );
 }

@@ -14,6 +14,10 @@ mod traffic;
 
 use std::process::{Command, ExitCode};
 
+/// The collector's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A name, what it measures, and how.
 type Section = (&'static str, &'static str, fn(bool));
 
