@@ -390,6 +390,7 @@ fn progress(args: &Args, sources: &[source::Source]) -> indicatif::ProgressBar {
         ),
     };
     bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+    bar.set_prefix("0 entries/s");
     match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,

@@ -20,6 +20,7 @@ mod read;
 mod report;
 mod rule;
 mod schema;
+mod servers;
 mod template;
 mod tree;
 mod yaml;

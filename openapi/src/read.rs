@@ -8,6 +8,7 @@ use crate::description::{Description, Version};
 use crate::operations;
 use crate::problem::Problems;
 use crate::schema::{SchemaId, Schemas};
+use crate::servers;
 use crate::tree::{Node, Value, join, steps};
 use crate::{json, yaml};
 
@@ -88,7 +89,7 @@ impl Description {
         };
         let operations = operations::read(&mut reader);
         reader.read_pending_schemas();
-        let servers = operations::servers(&reader);
+        let servers = servers::servers(&reader);
         let title = tree
             .get("info")
             .and_then(|info| info.get("title"))

@@ -13,9 +13,9 @@ mod values;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::description::{Description, Operation, Parameter, Place};
-use crate::operations::bases;
 use crate::report::{Concerned, Draft, Operations, Report, Told};
 use crate::rule::Rule;
+use crate::servers::bases;
 use crate::template::Template;
 pub(crate) use contents::{covering, media_of};
 use shapes::{Direction, Shapes};
