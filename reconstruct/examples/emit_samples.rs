@@ -29,6 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ("archive", common::elements::archive(300, seed)),
             ("elements", common::elements::wild(60, seed)),
             ("articles", common::resources::articles(300, seed)),
+            ("media", common::media::media(280, seed)),
         ] {
             let mut model = Model::new(Limits::default());
             exchanges.iter().for_each(|e| {

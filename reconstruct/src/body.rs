@@ -4,13 +4,13 @@
 //! JSON (and `+json`), NDJSON, XML (and `+xml`), URL-encoded and multipart forms. Other bodies are counted by their media type only.
 
 use crate::bounded::{Bound, Entry, Seen, Thinned};
-use crate::format;
+use crate::forms;
 use crate::json;
 use crate::notes::Notes;
 use crate::observation::Message;
 use crate::shape::{OPAQUE, Scale, Shape};
+use crate::table;
 use crate::xml;
-use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -67,6 +67,9 @@ impl Kind {
             | "application/yaml"
             | "application/x-yaml"
             | "application/sql" => Kind::Text,
+            // Frames, whatever is in them.
+            m if m.starts_with("application/grpc") => Kind::Binary,
+            "application/csv" => Kind::Text,
             m if m.ends_with("+json") => Kind::Json,
             m if m.starts_with("multipart/") => Kind::Multipart,
             m if m.ends_with("+xml") => Kind::Xml,
@@ -133,19 +136,16 @@ impl Bodies {
                 body.complete,
                 scale,
             ),
-            Kind::Form if scale < OPAQUE => {
-                urlencoded(&mut content.shape, body.bytes, body.complete, scale)
-            }
+            Kind::Form if scale < OPAQUE => forms::urlencoded(content, body, scale),
             Kind::Multipart if scale < OPAQUE => {
-                let boundary = message.text_header("content-type").and_then(boundary);
-                multipart(
-                    &mut content.shape,
-                    body.bytes,
-                    boundary,
-                    body.complete,
-                    scale,
-                    identities,
-                )
+                let boundary = message
+                    .text_header("content-type")
+                    .and_then(forms::boundary);
+                forms::multipart(content, body, boundary, scale, identities)
+            }
+            Kind::Text if table::separator(&media).is_some() => {
+                table::learn(&mut content.notes, &media, body, scale);
+                json::Read::Json
             }
             _ => json::Read::Json,
         };
@@ -271,111 +271,10 @@ pub(crate) fn decode(text: &str, plus: bool) -> Cow<'_, str> {
     )
 }
 
-fn urlencoded(shape: &mut Shape, bytes: &[u8], complete: bool, scale: Scale) -> json::Read {
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        return json::Read::Malformed;
-    };
-    let objects = shape.objects.get_or_insert_default();
-    let mut open = objects.open(complete, 0, scale);
-    let mut rest = text.trim_end_matches(['\r', '\n']);
-    if !complete {
-        rest = rest.rsplit_once('&').map_or("", |(whole, _)| whole);
-    }
-    for (name, value) in pairs(rest) {
-        objects.member(&mut open, &name, 0, |member| {
-            member.text(|s| s.learn(&value))
-        });
-    }
-    json::Read::Json
-}
-
-fn boundary(content_type: &str) -> Option<&str> {
-    content_type.split(';').skip(1).find_map(|p| {
-        let (name, value) = p.split_once('=')?;
-        let value = value.trim().trim_matches('"');
-        (name.trim().eq_ignore_ascii_case("boundary") && (1..=70).contains(&value.len()))
-            .then_some(value)
-    })
-}
-
-/// RFC 7578: names, files, and JSON or text fields.
-fn multipart(
-    shape: &mut Shape,
-    bytes: &[u8],
-    boundary: Option<&str>,
-    complete: bool,
-    scale: Scale,
-    identities: &mut Seen,
-) -> json::Read {
-    let Some(boundary) = boundary else {
-        return json::Read::Malformed;
-    };
-    let delimiter = format!("--{boundary}");
-    let finder = memmem::Finder::new(delimiter.as_bytes());
-    let starts: Vec<usize> = finder.find_iter(bytes).take(1024).collect();
-    if starts.is_empty() {
-        return json::Read::Malformed;
-    }
-    let objects = shape.objects.get_or_insert_default();
-    let mut open = objects.open(complete, 0, scale);
-    for (i, start) in starts.iter().enumerate() {
-        let end = starts.get(i + 1).copied();
-        let whole = complete || end.is_some();
-        let part = bytes
-            .get(start + delimiter.len()..end.unwrap_or(bytes.len()))
-            .unwrap_or(&[]);
-        let Some(split) = memmem::find(part, b"\r\n\r\n") else {
-            continue;
-        };
-        let head = String::from_utf8_lossy(part.get(..split).unwrap_or(&[]));
-        let body = part.get(split + 4..).unwrap_or(&[]);
-        let body = body.strip_suffix(b"\r\n").unwrap_or(body);
-        let (mut name, mut file, mut media) = (None, false, String::new());
-        for line in head.lines() {
-            let Some((header, value)) = line.split_once(':') else {
-                continue;
-            };
-            if header.trim().eq_ignore_ascii_case("content-disposition") {
-                for parameter in value.split(';').skip(1) {
-                    let Some((key, text)) = parameter.split_once('=') else {
-                        continue;
-                    };
-                    match key.trim() {
-                        "name" => name = Some(text.trim().trim_matches('"').to_owned()),
-                        "filename" | "filename*" => file = true,
-                        _ => {}
-                    }
-                }
-            } else if header.trim().eq_ignore_ascii_case("content-type") {
-                media = value
-                    .split(';')
-                    .next()
-                    .unwrap_or("")
-                    .trim()
-                    .to_ascii_lowercase();
-            }
-        }
-        let Some(name) = name else { continue };
-        objects.member(&mut open, &name, 0, |member| {
-            if file || (!media.is_empty() && Kind::of(&media) == Kind::Binary) {
-                member.text(|s| s.learn_opaque(format::FILE))
-            } else if Kind::of(&media) == Kind::Json && !media.is_empty() {
-                member.grown(|member| {
-                    json::learn(member, body, whole, scale, identities);
-                })
-            } else if whole && body.len() <= 4096 {
-                member.text(|s| s.learn(&String::from_utf8_lossy(body)))
-            } else {
-                member.text(|s| s.learn_opaque(0))
-            }
-        });
-    }
-    json::Read::Json
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format;
     use crate::observation::Body;
 
     fn check(content_type: &'static str, body: &'static str, members: &[&str]) {

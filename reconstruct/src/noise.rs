@@ -83,9 +83,7 @@ impl Noise {
             return Some(Noise::Preflight);
         }
         let media = o.response.media_type();
-        if media.starts_with("application/grpc")
-            || o.request.media_type().starts_with("application/grpc")
-        {
+        if is_grpc(&media) || is_grpc(&o.request.media_type()) {
             return Some(Noise::Grpc);
         }
         if matches!(o.status, 502..=504) && matches!(&*media, "text/html" | "text/plain") {
@@ -177,6 +175,13 @@ const CODE: [&str; 11] = [
     "eot",
     "webmanifest",
 ];
+
+/// gRPC-Web is called by browsers like any other API.
+fn is_grpc(media: &str) -> bool {
+    media
+        .strip_prefix("application/grpc")
+        .is_some_and(|rest| !rest.starts_with("-web"))
+}
 
 /// Whether `location` is the same path spelt canonically.
 fn is_canonical(path: &str, location: &str) -> bool {
@@ -375,6 +380,14 @@ mod tests {
             &[("content-type", "application/grpc")],
             &[],
             Some(Noise::Grpc),
+        );
+        check(
+            "POST",
+            "/pkg.Service/Call",
+            200,
+            &[("content-type", "application/grpc-web+proto")],
+            &[("content-type", "application/grpc-web+proto")],
+            None,
         );
         check("GET", "/x", 0, &[], &[], Some(Noise::Malformed));
     }

@@ -54,11 +54,16 @@ impl Notes {
         self.0.as_deref().map_or(0, all)
     }
 
-    /// All of them, unless some were thinned out: then nothing can be said of what there was not.
+    /// All of them, sorted, unless some were thinned out: then nothing can be said of what there was not.
     pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
+        self.counted().map(|(note, _)| note)
+    }
+
+    /// The same, with how often each was made.
+    pub(crate) fn counted(&self) -> impl Iterator<Item = (&str, u64)> {
         self.0
             .iter()
             .filter(|all| !all.is_thinned() && all.rest().is_none())
-            .flat_map(|all| all.iter().map(|(note, _)| note))
+            .flat_map(|all| all.iter().map(|(note, count)| (note, count.0)))
     }
 }

@@ -6,7 +6,7 @@
 use super::components::{Components, Name};
 use super::entities::Entities;
 use super::schema::{Dialect, Values};
-use super::{OpenApi, elements, recursion, resources};
+use super::{OpenApi, elements, media, recursion, resources};
 use crate::body::{self, Kind};
 use crate::evidence::Evidence;
 use crate::shape::Shape;
@@ -87,34 +87,48 @@ impl<'m> Writer<'m> {
         bodies: &mut Vec<Body>,
     ) -> Map<String, Value> {
         let mut out = Map::new();
-        for (media, content) in of.media.iter() {
-            let kind = Kind::of(media);
+        for (name_of_media, content) in of.media.iter() {
+            let kind = Kind::of(name_of_media);
             let read = || {
                 Dialect {
                     openapi: self.openapi,
                     entities: Some(&self.entities),
                     values: match kind {
                         k if k.is_textual() => Values::Text,
-                        _ if media == resources::MEDIA => Values::Resources,
+                        _ if name_of_media == resources::MEDIA => Values::Resources,
                         _ => Values::Typed,
                     },
                 }
                 .schema(self.folded.get(&content.shape), "")
             };
-            let schema = match kind {
-                Kind::Json | Kind::JsonLines | Kind::Form | Kind::Multipart => read(),
+            let mut schema = match kind {
+                Kind::Json | Kind::JsonLines => read(),
+                Kind::Form | Kind::Multipart => media::listed(read(), &content.notes),
                 Kind::Xml => elements::hinted(read(), &content.notes),
                 Kind::Text => json!({"type": "string"}),
                 Kind::Binary if self.openapi == OpenApi::V30 => {
                     json!({"type": "string", "format": "binary"})
                 }
-                Kind::Binary => json!({"type": "string", "contentMediaType": media}),
+                Kind::Binary => json!({"type": "string", "contentMediaType": name_of_media}),
             };
-            out.insert(media.to_owned(), json!({"schema": {}}));
+            if matches!(kind, Kind::Text | Kind::Binary)
+                && let Some(words) = media::description(name_of_media, &content.notes)
+            {
+                schema["description"] = json!(words);
+            }
+            let mut written = Map::from_iter([("schema".to_owned(), json!({}))]);
+            // OpenAPI knows no encoding of what is answered.
+            if kind == Kind::Multipart && at.starts_with("/requestBody") {
+                let encoding = media::encoding(&mut schema, &content.notes, self.openapi);
+                if !encoding.is_empty() {
+                    written.insert("encoding".into(), Value::Object(encoding));
+                }
+            }
+            out.insert(name_of_media.to_owned(), Value::Object(written));
             bodies.push(Body {
                 at: format!(
                     "{at}/{}/schema",
-                    media.replace('~', "~0").replace('/', "~1")
+                    name_of_media.replace('~', "~0").replace('/', "~1")
                 ),
                 schema,
                 name: name.clone(),

@@ -9,6 +9,7 @@ mod components;
 mod elements;
 mod emit;
 mod entities;
+mod media;
 mod names;
 mod observed;
 mod operation;

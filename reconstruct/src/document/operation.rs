@@ -7,7 +7,9 @@ use super::bodies::{self, Body};
 use super::observed::Calls;
 use super::parameters::Vocabulary;
 use super::security::{Issuer, Keys, Schemes};
-use super::{OpenApi, OperationSummary, names, observed, parameters, responses, template, wording};
+use super::{
+    OpenApi, OperationSummary, media, names, observed, parameters, responses, template, wording,
+};
 use crate::evidence::Response;
 use crate::fold::Operation;
 use crate::part::Part;
@@ -96,7 +98,14 @@ impl<'a> Writer<'a> {
                 &mut bodies,
             );
             if !content.is_empty() {
-                let mut body = Map::from_iter([("content".to_owned(), Value::Object(content))]);
+                let mut body = Map::new();
+                if let Some(words) = media::of_lines(&good.request) {
+                    body.insert(
+                        "description".into(),
+                        json!(format!("{}.", names::capital(words))),
+                    );
+                }
+                body.insert("content".into(), Value::Object(content));
                 if good.request.absent == 0 {
                     body.insert("required".into(), json!(true));
                 }
@@ -173,8 +182,12 @@ impl<'a> Writer<'a> {
         path: &[Part],
         bodies: &mut Vec<Body>,
     ) -> Value {
-        let mut out =
-            Map::from_iter([("description".to_owned(), json!(responses::reason(status)))]);
+        let reason = responses::reason(status);
+        let description = match media::of_lines(&response.bodies) {
+            Some(words) => format!("{reason}: {words}"),
+            None => reason.to_owned(),
+        };
+        let mut out = Map::from_iter([("description".to_owned(), json!(description))]);
         let headers: Map<String, Value> = response
             .headers
             .iter()

@@ -3,6 +3,7 @@
 
 pub mod elements;
 pub mod forum;
+pub mod media;
 pub mod procedures;
 pub mod resources;
 pub mod storefront;
