@@ -18,6 +18,7 @@ pub(crate) fn fold(shape: &Shape) -> Option<Shape> {
     }
     let mut folded = shape.clone();
     fold_inside(&mut folded);
+    gather(&mut folded);
     Some(folded)
 }
 
@@ -109,6 +110,7 @@ fn take(objects: &mut Objects, way: &[String], up: u8) -> Option<Box<Objects>> {
                 (mark.count, mark.up) = (next.count, up);
                 let mut taken = std::mem::replace(next, Box::new(mark));
                 taken.up = 0;
+                lift(&mut taken, 1, up);
                 Some(taken)
             }
             (Some(next), [_, ..]) => take(next, rest, up),
@@ -116,6 +118,61 @@ fn take(objects: &mut Objects, way: &[String], up: u8) -> Option<Box<Objects>> {
         };
     });
     out
+}
+
+/// Puts what was merged into marks where they point to: generations that were reached over other members hold whole objects where the
+/// first one has a mark. Returns what belongs further out, and how many objects further.
+fn gather(shape: &mut Shape) -> Vec<(u8, Box<Objects>)> {
+    let mut out = match &mut shape.arrays {
+        Some(arrays) => gather(&mut arrays.items),
+        None => Vec::new(),
+    };
+    if let Some(mark) = shape.objects.as_mut().filter(|o| o.up > 0) {
+        if mark.members.len() > 0 || mark.members.rest().is_some() {
+            let (mut bare, up) = (Objects::default(), mark.up);
+            (bare.count, bare.up) = (mark.count, up);
+            let mut held = std::mem::replace(mark, Box::new(bare));
+            held.up = 0;
+            lift(&mut held, 1, up);
+            out.push((up - 1, held));
+        }
+        return out;
+    }
+    loop {
+        let mut found = Vec::new();
+        if let Some(objects) = &mut shape.objects {
+            objects.members.each(|p| found.extend(gather(&mut p.shape)));
+        }
+        let (own, further): (Vec<_>, Vec<_>) = found.into_iter().partition(|(up, _)| *up == 0);
+        out.extend(further.into_iter().map(|(up, held)| (up - 1, held)));
+        if own.is_empty() {
+            return out;
+        }
+        for (_, objects) in own {
+            shape.merge(Shape {
+                objects: Some(objects),
+                ..Shape::default()
+            });
+        }
+    }
+}
+
+/// Objects move so many further out: marks in them that point to something around them come nearer to it. `inside` counts the objects
+/// from them to the members.
+fn lift(objects: &mut Objects, inside: u8, by: u8) {
+    fn lift_shape(shape: &mut Shape, inside: u8, by: u8) {
+        if let Some(arrays) = &mut shape.arrays {
+            lift_shape(&mut arrays.items, inside, by);
+        }
+        match &mut shape.objects {
+            Some(mark) if mark.up > inside => mark.up = mark.up.saturating_sub(by).max(inside),
+            Some(objects) if objects.up == 0 => lift(objects, inside + 1, by),
+            _ => {}
+        }
+    }
+    objects
+        .members
+        .each(|p| lift_shape(&mut p.shape, inside, by));
 }
 
 /// Whether most members of either are in the other one, too: what is nested may be a mere summary.
