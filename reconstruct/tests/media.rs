@@ -52,8 +52,8 @@ fn parts_of_forms_have_types_and_may_be_many() {
             "album": {"type": "string"},
             "details": {
                 "type": "object",
-                "properties": {"order": {"type": "integer"}, "public": {"type": "boolean"}},
-                "required": ["order", "public"],
+                "properties": {"code": {"type": "string"}, "order": {"type": "integer"}, "public": {"type": "boolean"}},
+                "required": ["code", "order", "public"],
             },
             "licence": {"type": "string", "contentMediaType": "application/pdf"},
             "photo": {"type": "array", "items": {"type": "string", "contentMediaType": "application/octet-stream"}},

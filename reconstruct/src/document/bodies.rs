@@ -89,22 +89,21 @@ impl<'m> Writer<'m> {
         let mut out = Map::new();
         for (name_of_media, content) in of.media.iter() {
             let kind = Kind::of(name_of_media);
-            let read = || {
-                Dialect {
-                    openapi: self.openapi,
-                    entities: Some(&self.entities),
-                    values: match kind {
-                        k if k.is_textual() => Values::Text,
-                        _ if name_of_media == resources::MEDIA => Values::Resources,
-                        _ => Values::Typed,
-                    },
-                }
-                .schema(self.folded.get(&content.shape), "")
+            let shape = self.folded.get(&content.shape);
+            let dialect = Dialect {
+                openapi: self.openapi,
+                entities: Some(&self.entities),
+                values: match kind {
+                    Kind::Xml => Values::Text,
+                    Kind::Form | Kind::Multipart => Values::Fields,
+                    _ if name_of_media == resources::MEDIA => Values::Resources,
+                    _ => Values::Typed,
+                },
             };
             let mut schema = match kind {
-                Kind::Json | Kind::JsonLines => read(),
-                Kind::Form | Kind::Multipart => media::listed(read(), &content.notes),
-                Kind::Xml => elements::hinted(read(), &content.notes),
+                Kind::Json | Kind::JsonLines => dialect.schema(shape, ""),
+                Kind::Form | Kind::Multipart => media::listed(dialect.form(shape), &content.notes),
+                Kind::Xml => elements::hinted(dialect.schema(shape, ""), &content.notes),
                 Kind::Text => json!({"type": "string"}),
                 Kind::Binary if self.openapi == OpenApi::V30 => {
                     json!({"type": "string", "format": "binary"})

@@ -32,24 +32,45 @@ pub(crate) struct Dialect<'e> {
 pub(crate) enum Values {
     /// JSON: they have types.
     Typed,
-    /// Texts whose type is read off the text, as in forms and queries.
+    /// Texts whose type is read off the text, as in queries and elements.
     Text,
+    /// A form: its fields are such texts, and what is inside of one is JSON.
+    Fields,
     /// JSON:API (1.1): they have types, and the `type` of a resource is a name.
     Resources,
 }
 
 impl Dialect<'_> {
+    fn is_textual(self) -> bool {
+        matches!(self.values, Values::Text | Values::Fields)
+    }
+
+    /// The schema of a form, which is an object of its fields.
+    pub(crate) fn form(self, shape: &Shape) -> Value {
+        match &shape.objects {
+            Some(fields) if shape.unknown == 0 => Value::Object(self.object(fields, "")),
+            _ => self.schema(shape, ""),
+        }
+    }
+
     /// The schema of everything the shape saw. `name` is the member the value stands in, if any.
     pub(crate) fn schema(self, shape: &Shape, name: &str) -> Value {
         if shape.unknown > 0 || shape.seen() == 0 {
             return json!({});
         }
+        let inside = match self.values {
+            Values::Fields => Dialect {
+                values: Values::Typed,
+                ..self
+            },
+            _ => self,
+        };
         let mut alternatives: Vec<Map<String, Value>> = Vec::new();
         if let Some(objects) = &shape.objects {
-            alternatives.push(self.object(objects, name));
+            alternatives.push(inside.object(objects, name));
         }
         if let Some(arrays) = &shape.arrays {
-            alternatives.push(self.array(arrays, name));
+            alternatives.push(inside.array(arrays, name));
         }
         if shape.booleans > 0 {
             alternatives.push(Map::from_iter([("type".to_owned(), json!("boolean"))]));
@@ -207,7 +228,7 @@ impl Dialect<'_> {
         {
             *of_type = json!({"type": "string", "enum": [name]});
         }
-        if let Some(union) = Union::of(objects).filter(|_| self.values != Values::Text) {
+        if let Some(union) = Union::of(objects).filter(|_| !self.is_textual()) {
             return kinds(&union, &properties);
         }
         let required: Vec<&str> = objects
@@ -246,7 +267,7 @@ impl Dialect<'_> {
         }
         let seen = strings.count > strings.empty;
         let kind = match strings.formats {
-            f if self.values != Values::Text || !seen => ("string", f),
+            f if !self.is_textual() || !seen => ("string", f),
             f if f & format::INTEGER != 0 => ("integer", 0),
             f if f & format::NUMBER != 0 => ("number", 0),
             f if f & format::BOOLEAN != 0 => ("boolean", 0),
@@ -260,7 +281,7 @@ impl Dialect<'_> {
             schema.insert("format".into(), json!(format));
         } else if let Some(words) = vocabulary::enumeration(strings, name) {
             // In queries and forms an empty text is a parameter without a value.
-            let empty = (strings.empty > 0 && self.values != Values::Text).then_some("");
+            let empty = (strings.empty > 0 && !self.is_textual()).then_some("");
             if strings.empty == 0 || empty.is_some() {
                 let members: Vec<&str> = empty.into_iter().chain(words).collect();
                 schema.insert("enum".into(), json!(members));

@@ -13,9 +13,10 @@ fn upload(d: &mut Draw) -> String {
     out += &part(
         "name=\"details\"\r\nContent-Type: application/json",
         &format!(
-            "{{\"public\":{},\"order\":{}}}",
+            "{{\"public\":{},\"order\":{},\"code\":\"{}\"}}",
             d.below(2) == 0,
-            d.below(90)
+            d.below(90),
+            d.below(9000)
         ),
     );
     for _ in 0..1 + d.below(3) {
