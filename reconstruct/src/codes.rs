@@ -80,6 +80,16 @@ pub(crate) fn is_language(text: &str) -> bool {
         })
 }
 
+/// A language as the front of a path has it: `de`, `pt-BR`, `en-us`.
+pub(crate) fn is_locale(text: &str) -> bool {
+    match text.split_once(['-', '_']) {
+        None => is_language(text),
+        Some((language, region)) => {
+            is_language(language) && (is_language(text) || is_country(&region.to_ascii_uppercase()))
+        }
+    }
+}
+
 /// E.164 with its plus sign, with or without the usual separators.
 pub(crate) fn is_phone(text: &str) -> bool {
     text.len() <= 24

@@ -203,6 +203,13 @@ fn reason_of(here: &Folded, word: &str) -> Reason {
     else {
         return if is_pattern(word) {
             Reason::Looks("a value with text around it")
+        } else if let Some(class) = Class::of(word) {
+            // A number at the front.
+            if here.constant(word).is_some() {
+                Reason::Fixed
+            } else {
+                Reason::Looks(looks(class))
+            }
         } else {
             Reason::ThinnedOut
         };

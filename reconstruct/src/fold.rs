@@ -5,9 +5,11 @@
 //! template; what failed where something else succeeded becomes one more response of it; pages and pictures are judged
 //! like anything else below a value that the API has, and are nothing elsewhere.
 
+use crate::address;
 use crate::affixes::Affixes;
 use crate::bounded::Seen;
 use crate::class::{self, Class};
+use crate::codes;
 use crate::doubtful;
 use crate::endings::{self, FORMAT, Words, cut};
 use crate::evidence::Evidence;
@@ -15,7 +17,7 @@ use crate::groups::{Groups, Values};
 use crate::likeness::{self, Profile};
 use crate::noise::Noise;
 use crate::part::{Kinds, Part};
-use crate::pattern::{is_pair, is_pattern};
+use crate::pattern::{has_arguments, is_pair, is_pattern};
 use crate::place::{Place, nodes};
 use crate::rules::{Position, Ruled};
 use crate::tree::{Method, Node};
@@ -202,7 +204,7 @@ fn groups<'a>(
         let fixed = only.filter(|only| match around.rules.of(only) {
             Some(Ruled::Part(part)) => part.constant() == Some(only),
             Some(Ruled::Parameter) => false,
-            None => is_fixed(
+            None => address::is_fixed(
                 class,
                 &found.iter().map(|v| &v.node).collect::<Vec<_>>(),
                 around.depth,
@@ -214,6 +216,25 @@ fn groups<'a>(
         match fixed {
             Some(number) => groups.add(Part::Constant(number.to_owned()), below),
             None => values.add(class, below),
+        }
+    }
+    let numbers: Vec<String> = words
+        .keys()
+        .filter(|w| address::is_number(w))
+        .cloned()
+        .collect();
+    let found = numbers
+        .iter()
+        .filter_map(|n| words.get(n))
+        .map(|p| nodes(p));
+    let versions = !values.kinds.classes.contains(&Class::Integer)
+        && address::are_versions(&found.collect::<Vec<_>>(), around.depth);
+    for number in numbers {
+        let places = words.remove(&number).unwrap_or_default();
+        if versions {
+            groups.add(Part::Constant(number), places);
+        } else {
+            values.add(Class::Integer, places);
         }
     }
     if values.kinds.classes.contains(&Class::Number) {
@@ -252,7 +273,9 @@ fn groups<'a>(
     // Instances of parts with text and parameters, and values that are whole segments as far as is known.
     let mut instances: Vec<(String, Option<Part>, Vec<Place<'_>>)> = Vec::new();
     for (word, places) in words {
-        if is_pattern(&word) && word.starts_with(|c: char| !c.is_ascii_alphabetic()) {
+        if has_arguments(&word) {
+            instances.push((word.clone(), Some(Part::of_pattern(&word)), places));
+        } else if is_pattern(&word) && word.starts_with(|c: char| !c.is_ascii_alphabetic()) {
             let part = Part::of_pattern(&word);
             sure_classes.extend(part.parameters().flat_map(|k| &k.classes));
             sure.extend(nodes(&places));
@@ -295,6 +318,10 @@ fn groups<'a>(
         .filter(|v| v.values)
         .flat_map(|v| v.words.iter().map(String::as_str))
         .collect();
+    let locales = around.before == Before::Front
+        && values.places.is_empty()
+        && !chosen.is_empty()
+        && chosen.iter().all(|word| codes::is_locale(word));
     let affixes = Affixes::of(&chosen, values.places.is_empty());
     for (word, places) in candidates {
         if chosen.contains(word.as_str()) {
@@ -305,6 +332,18 @@ fn groups<'a>(
                 part @ Part::Constant(_) => groups.add(part, places),
                 part => instances.push((word, Some(part), places)),
             }
+        }
+    }
+    // What ends a list is the end of its last item, unless other values here end so.
+    let (lists, others): (Vec<_>, Vec<_>) =
+        instances.into_iter().partition(|(word, ..)| is_list(word));
+    let mut instances = others;
+    for (word, _, places) in lists {
+        let parts = instances.iter().filter_map(|(_, part, _)| part.as_ref());
+        if parts.into_iter().any(|part| part.fits(&word)) {
+            instances.push((word, None, places));
+        } else {
+            values.add(Class::List, places);
         }
     }
     // Where the format varies, one that did not is one more format.
@@ -349,7 +388,8 @@ fn groups<'a>(
         }
     }
     if !values.places.is_empty() {
-        values.kinds.name = around.rules.name().map(str::to_owned);
+        let named = around.rules.name().or(locales.then_some("locale"));
+        values.kinds.name = named.map(str::to_owned);
         groups.add_values(values);
     }
     verdicts.extend(ruled);
@@ -424,18 +464,9 @@ fn constant(word: &str) -> Part {
     }
 }
 
-/// A number that never varies at the front of a path, before several different words, is part of the API's address
-/// (`/2/tweets`, `/2/users`), not an id.
-fn is_fixed(class: Class, nodes: &[&Node], depth: usize) -> bool {
-    let words: BTreeSet<&str> = nodes
-        .iter()
-        .flat_map(|n| n.words.iter().map(|(w, _)| w))
-        .collect();
-    let bare = nodes.iter().all(|n| n.methods.is_empty());
-    depth <= 2
-        && matches!(class, Class::Integer | Class::Semver | Class::Date)
-        && bare
-        && words.len() >= 3
+/// Whether a pattern is that of a list with an ending.
+fn is_list(pattern: &str) -> bool {
+    pattern.starts_with("{l}.")
 }
 
 impl Folded {

@@ -12,7 +12,7 @@ use crate::cluster::Cluster;
 use crate::likeness::Profile;
 use crate::tree::Method;
 use crate::verdict::{Before, Siblings};
-use crate::{lexicon, looks};
+use crate::{codes, lexicon, looks};
 
 /// One piece of evidence about the words of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -135,7 +135,11 @@ pub(crate) fn judge(
     }
     j.add("words per call", n / own.calls, SPARSE);
 
-    // The words themselves.
+    // The words themselves. Two languages before the same paths are never constants in published descriptions.
+    if n >= 2.0 && siblings.before == Before::Front {
+        let locales = words.iter().filter(|w| codes::is_locale(w)).count() as f64 / n;
+        j.add("share that names a language", locales, LOCALE);
+    }
     j.add(
         "how common their parts are in published paths",
         mean(lexicon::level),
@@ -267,6 +271,7 @@ const AT_FRONT: f64 = -1.5;
 const AFTER_PLURAL: f64 = 0.6;
 const AFTER_VALUE: f64 = -0.3;
 const LEXICON: f64 = -0.7;
+const LOCALE: f64 = 6.0;
 const HYPHEN: f64 = 2.3;
 const DOT: f64 = 1.1;
 const CAPITALS: f64 = 2.2;

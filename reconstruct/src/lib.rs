@@ -12,7 +12,9 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
 mod affixes;
+mod arguments;
 mod body;
 mod bounded;
 mod class;

@@ -301,7 +301,9 @@ impl Part {
     pub(crate) fn fits(&self, word: &str) -> bool {
         match self {
             Part::Constant(text) => text == word,
-            Part::Parameter(kinds) => kinds.takes_words(),
+            Part::Parameter(kinds) => {
+                kinds.takes_words() || Class::of(word).is_some_and(|c| kinds.accepts(c))
+            }
             Part::Mixed(pieces) => fits(pieces, word),
         }
     }

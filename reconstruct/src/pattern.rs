@@ -1,10 +1,11 @@
-//! Segments that hold a value with constant text around it: `42.json`, `7d4a…:cancel`, `@1042`, `syndicate.5f2b…`.
+//! Segments that hold a value with constant text around it: `42.json`, `7d4a…:cancel`, `@1042`, `syndicate.5f2b…`, `year=2024`.
 //!
 //! In: a decoded segment. Out: a pattern such as `{i}.json`, in which each value that surely is one has made room for its
 //! class, or `None` when the whole segment is one value or may be a constant. A pattern is kept like a word, so that a
 //! billion numbers with the same suffix are one entry; it says which values there are and decides nothing: the fold does.
 //! A pure function of the text. No word contains a brace (see [`Class::of`]), so a pattern is never taken for one.
 
+use crate::arguments;
 use crate::class::{self, Class};
 
 /// Classes with the letters that stand for them in patterns.
@@ -37,11 +38,14 @@ pub(crate) enum Run<'a> {
 /// The pattern of a segment.
 pub(crate) fn of(text: &str) -> Option<String> {
     // Most segments have nothing that could join text and a value.
-    if !text
-        .bytes()
-        .any(|b| matches!(b, b',' | b'.' | b':' | b'@' | b'$' | b'~'))
-    {
+    if !text.bytes().any(|b| b",.:@$~=(".contains(&b)) {
         return None;
+    }
+    if text.len() <= 160
+        && text.contains(['=', '('])
+        && let Some(pattern) = arguments::of(text)
+    {
+        return Some(pattern);
     }
     // What is sent in braces or in other scripts is a value as a whole.
     if text.len() > 160 || !text.is_ascii() || text.contains(['{', '}']) {
@@ -52,7 +56,13 @@ pub(crate) fn of(text: &str) -> Option<String> {
         Some(_) => return None,
     }
     if text.contains(',') {
-        return pair(text);
+        // A list that ends like a file is one more value of `{name}.pdf` where there is such a thing.
+        let file = || {
+            let (stem, _) = text.rsplit_once('.').filter(|(stem, _)| !stem.is_empty())?;
+            let ending = text.get(stem.len()..)?;
+            is_ending(ending).then(|| format!("{{l}}{ending}"))
+        };
+        return pair(text).or_else(file);
     }
     if let Some(sigil @ ('@' | '$' | '~')) = text.chars().next()
         && let Some(letter) = text.get(1..).and_then(value)
@@ -98,7 +108,7 @@ pub(crate) fn is_pair(pattern: &str) -> bool {
 }
 
 /// The letter of what surely is a value, and may stand inside a segment.
-fn value(text: &str) -> Option<char> {
+pub(crate) fn value(text: &str) -> Option<char> {
     let class = Class::of(text)?;
     let inside = !matches!(class, Class::Text | Class::List | Class::Any);
     LETTERS
@@ -123,7 +133,7 @@ fn is_ending(text: &str) -> bool {
 }
 
 /// Letters and joints of names.
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     text.len() <= 40
         && text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text
@@ -155,13 +165,18 @@ pub(crate) fn runs(pattern: &str) -> Vec<Run<'_>> {
     out
 }
 
+/// Whether a pattern says by its syntax which part of it is a value, see [`crate::arguments`].
+pub(crate) fn has_arguments(pattern: &str) -> bool {
+    is_pattern(pattern) && pattern.contains(['=', '('])
+}
+
 /// Whether the constant text of a pattern is plain, see [`crate::class::is_plain`].
 pub(crate) fn is_plain(pattern: &str) -> bool {
     is_pattern(pattern)
         && pattern.len() <= 40
         && pattern
             .bytes()
-            .all(|b| b.is_ascii_alphabetic() || b"-_.:@$~,{}".contains(&b))
+            .all(|b| b.is_ascii_alphabetic() || b"-_.:@$~,{}=;&()'".contains(&b))
 }
 
 #[cfg(test)]
@@ -200,6 +215,8 @@ mod tests {
         check("33.a3a40e69-ab59-4663-b85d-3ccfdb7547c7", Some("{i}.{u}"));
         check("48.85,-2.35", Some("{f},{f}"));
         check("7,9", Some("{i},{i}"));
+        check("a.pdf,b.pdf", Some("{l}.pdf"));
+        check("a.b,c", None);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use crate::body::decode;
 use crate::bounded::{Bound, Distinct, Entry, Seen, Thinned};
-use crate::class::Class;
+use crate::class::{self, Class};
 use crate::kept::Kept;
 use crate::observation::Observation;
 use crate::pattern;
@@ -81,6 +81,11 @@ pub(crate) fn segments(path: &str) -> Vec<Segment<'_>> {
         }
         let end = tail.find('/').unwrap_or(tail.len());
         let text = decode(tail.get(..end).unwrap_or(""), false);
+        if may_be_version(&text) && is_front(&out) {
+            out.push(Segment::Word(text));
+            rest = tail.get(end..).unwrap_or("");
+            continue;
+        }
         out.push(match (pattern::of(&text), Class::of(&text)) {
             (Some(pattern), _) => Segment::Word(Cow::Owned(pattern)),
             (None, Some(class)) => Segment::Value(class, text),
@@ -89,6 +94,21 @@ pub(crate) fn segments(path: &str) -> Vec<Segment<'_>> {
         rest = tail.get(end..).unwrap_or("");
     }
     out
+}
+
+/// Numbers that may be the version of an API at the front of its paths: `/2/users`. Published are 1 to 3.
+fn may_be_version(text: &str) -> bool {
+    matches!(text.as_bytes(), [b'0'..=b'9'] | [b'1'..=b'9', b'0'..=b'9'])
+}
+
+/// Whether nothing but the address of an API stands before a segment.
+fn is_front(before: &[Segment<'_>]) -> bool {
+    before.iter().all(|segment| match segment {
+        Segment::Word(word) => {
+            matches!(&**word, "" | "api" | "apis" | "rest") || class::is_version(word)
+        }
+        Segment::Value(..) => false,
+    })
 }
 
 /// What was seen at one path prefix and below it.
@@ -453,5 +473,9 @@ mod tests {
         );
         check("/models/42.json/7:cancel", "models/{i}.json/{i}:cancel");
         check("no/slash", "no/slash");
+        check("/2/users/2", "2/users/<Integer>");
+        check("/api/12/users", "api/12/users");
+        check("/100/users", "<Integer>/users");
+        check("/1/2/users", "1/<Integer>/users");
     }
 }

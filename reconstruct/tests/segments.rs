@@ -317,3 +317,146 @@ fn formats_that_are_asked_for_often_are_enumerated() {
     rare.extend(calls(&["xml"], 1));
     assert!(enumerated(rare).is_null());
 }
+
+#[test]
+fn several_numbers_at_the_front_are_versions_while_they_are_few() {
+    check(
+        &[
+            "/1/users /2/users",
+            "/1/tweets /2/tweets",
+            "/1/lists /2/spaces",
+        ],
+        &[
+            "/1/lists",
+            "/1/tweets",
+            "/1/users",
+            "/2/spaces",
+            "/2/tweets",
+            "/2/users",
+        ],
+    );
+    // A number before nothing of its own is an id, as are many.
+    check(
+        &[
+            "/1/photos /2/photos /7/photos",
+            "/1/likes /4/likes /7/likes",
+        ],
+        &["/{id}/likes", "/{id}/photos"],
+    );
+    let many = |word: &str| (1..9).map(|n| format!("/{n}/{word} ")).collect::<String>();
+    check(
+        &[&many("albums"), &many("likes"), &many("photos")],
+        &["/{id}/albums", "/{id}/likes", "/{id}/photos"],
+    );
+    // Elsewhere they are ids, however few.
+    check(
+        &[
+            "/rooms/1/a /rooms/2/a",
+            "/rooms/1/b /rooms/2/b",
+            "/rooms/1/c /rooms/2/c",
+        ],
+        &[
+            "/rooms/{roomId}/a",
+            "/rooms/{roomId}/b",
+            "/rooms/{roomId}/c",
+        ],
+    );
+}
+
+#[test]
+fn languages_at_the_front_are_a_locale() {
+    check(
+        &[
+            "/en/products /de/products /pt-BR/products",
+            "/en/stores /de/stores /pt-BR/stores",
+            "/en/products/7 /de/products/8",
+        ],
+        &[
+            "/{locale}/products",
+            "/{locale}/products/{productId}",
+            "/{locale}/stores",
+        ],
+    );
+    check(
+        &["/api/v1/en-us/terms /api/v1/fr-fr/terms"],
+        &["/api/v1/{locale}/terms"],
+    );
+    // One is a word like others, and so are two that are not alike.
+    check(
+        &["/en/products", "/en/stores"],
+        &["/en/products", "/en/stores"],
+    );
+    check(
+        &["/ca/accounts /ca/accounts/7", "/my/feed"],
+        &["/ca/accounts", "/ca/accounts/{accountId}", "/my/feed"],
+    );
+}
+
+#[test]
+fn segments_that_say_what_is_a_value() {
+    check(
+        &[
+            "/Users(7) /Users(8) /Users(9)",
+            "/Users",
+            "/Users(7)/Orders /Users(8)/Orders",
+            "/Countries('de') /Countries('fr')",
+            "/Near(lat=48.8566,lon=2.3522) /Near(lat=2.5,lon=7.25)",
+        ],
+        &[
+            "/Countries('{countryId}')",
+            "/Near(lat={lat},lon={lon})",
+            "/Users",
+            "/Users({userId})",
+            "/Users({userId})/Orders",
+        ],
+    );
+    check(
+        &[
+            "/sales/year=2024/month=1 /sales/year=2025/month=12",
+            "/sales/country=de",
+        ],
+        &[
+            "/sales/country={country}",
+            "/sales/year={year}/month={month}",
+        ],
+    );
+    check(
+        &[
+            "/map;lat=48.8566;lon=2.3522/tiles /map;lat=2.5;lon=7/tiles",
+            "/users/7;version=3 /users/9;version=4",
+            "/users/7 /users/9",
+        ],
+        &[
+            "/map;lat={lat};lon={lon}/tiles",
+            "/users/{userId}",
+            "/users/{userId};version={version}",
+        ],
+    );
+}
+
+#[test]
+fn paths_are_told_apart_by_case_and_say_so() {
+    let paths = "/Api/Users /Api/Users/7 /Api/users /Api/users/8 /Api/orders";
+    let model = learnt(
+        paths
+            .split_whitespace()
+            .flat_map(|p| std::iter::repeat_n((p.to_owned(), r#"{"a":1,"b":2}"#.to_owned()), 5)),
+    );
+    let host = HostName::parse(b"api.example.com", "https").unwrap();
+    let document = model.document(&host, &DocumentOptions::default());
+    let paths = document.as_value()["paths"].as_object().unwrap();
+    let said: Vec<(&str, &serde_json::Value)> = paths
+        .iter()
+        .map(|(path, item)| (path.as_str(), &item["get"]["x-silhouette"]["otherCase"]))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("/Users", &serde_json::json!(["/users"])),
+            ("/Users/{userId}", &serde_json::json!(["/users/{userId}"])),
+            ("/orders", &serde_json::Value::Null),
+            ("/users", &serde_json::json!(["/Users"])),
+            ("/users/{userId}", &serde_json::json!(["/Users/{userId}"])),
+        ]
+    );
+}

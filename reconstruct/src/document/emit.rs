@@ -25,18 +25,20 @@ pub(crate) fn emit(
     host: &HostName,
     options: &DocumentOptions,
 ) -> Document {
+    let all = Places::of(folded, options);
+    let other_cases = all.other_cases();
     let Places {
         places,
         dropped,
         ignored,
-    } = Places::of(folded, options);
+    } = &all;
     let noise = folded.left_out(&counts.left_out);
     let origin = origin(counts, host);
     let base = base::base(places.iter().map(|(_, place)| &place.path[..]));
     let mut issuer = Issuer::default();
     let mut vocabulary = Vocabulary::default();
     let mut keys = Keys::default();
-    for (template, place) in &places {
+    for (template, place) in places {
         for (method, operation) in &place.methods {
             vocabulary.add(&operation.good);
             keys.add(&operation.good);
@@ -61,14 +63,14 @@ pub(crate) fn emit(
     let mut writer = Writer::new(options.openapi, bodies, &issuer, keys, vocabulary);
     let mut operations = Vec::new();
     let mut paths: Vec<(String, Vec<Written>)> = Vec::new();
-    for (template, place) in &places {
+    for (template, place) in places {
         let mut item = Vec::new();
         for (method, operation) in &place.methods {
             let id = ids
                 .remove(&(template.as_str(), *method))
                 .unwrap_or_default();
             let stale = options.is_past(operation.good.last_seen, options.stale_after);
-            let (value, bodies, summary) = writer.operation(
+            let (mut value, bodies, summary) = writer.operation(
                 template,
                 &place.path,
                 (*method, operation),
@@ -78,6 +80,10 @@ pub(crate) fn emit(
                     sure: place.sure,
                 },
             );
+            if let Some(others) = other_cases.get(template.as_str()) {
+                let below = others.iter().map(|t| t.strip_prefix(&base).unwrap_or(t));
+                value["x-silhouette"]["otherCase"] = below.collect();
+            }
             operations.push(summary);
             item.push((*method, value, bodies));
         }
@@ -154,7 +160,7 @@ pub(crate) fn emit(
         .iter()
         .map(|(noise, n)| (noise.as_str().to_owned(), json!(n)))
         .collect();
-    if ignored > 0 {
+    if *ignored > 0 {
         left_out.insert("rule".into(), json!(ignored));
     }
     let mut extension = Map::from_iter([
@@ -164,7 +170,7 @@ pub(crate) fn emit(
     if counts.left_out.contains_key(&Noise::Grpc) {
         extension.insert("grpcMethods".into(), json!(counts.grpc.estimate()));
     }
-    if dropped > 0 {
+    if *dropped > 0 {
         extension.insert("agedOut".into(), json!(dropped));
     }
     if let Some((first, last)) = counts.seen {

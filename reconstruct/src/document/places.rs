@@ -59,6 +59,26 @@ impl<'a> Places<'a> {
         out
     }
 
+    /// For each template the others that differ from it in the case of letters alone. Paths are told apart by case (RFC 3986,
+    /// 6.2.2.1), and so are those of a document; what the server thinks shows nowhere, so it is said and not decided.
+    pub(super) fn other_cases(&self) -> BTreeMap<&str, Vec<&str>> {
+        let mut alike: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for (template, place) in &self.places {
+            let blank: Vec<String> = place.path.iter().map(Part::shape).collect();
+            let key = blank.join("/").to_ascii_lowercase();
+            alike.entry(key).or_default().push(template);
+        }
+        let several = alike.into_values().filter(|templates| templates.len() > 1);
+        several
+            .flat_map(|templates| {
+                templates.clone().into_iter().map(move |template| {
+                    let others = templates.iter().filter(|t| **t != template);
+                    (template, others.copied().collect())
+                })
+            })
+            .collect()
+    }
+
     /// How many operations there are.
     pub(super) fn operations(&self) -> usize {
         self.places.iter().map(|(_, p)| p.methods.len()).sum()

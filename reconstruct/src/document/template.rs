@@ -41,7 +41,8 @@ pub(crate) fn names(path: &[Part]) -> Vec<String> {
                     match piece {
                         Fragment::Text(t) => text = t,
                         Fragment::Parameter(kinds) => {
-                            let name = kinds.name.clone().or_else(|| inside(text));
+                            let set = || called(text).map(|set| named(set, kinds));
+                            let name = kinds.name.clone().or_else(set).or_else(|| inside(text));
                             out.push(unique(name.unwrap_or_else(|| named(before, kinds)), &out));
                         }
                     }
@@ -82,6 +83,14 @@ fn named(before: &str, kinds: &Kinds) -> String {
         name.insert(0, 'n');
     }
     name
+}
+
+/// The set that a key in parentheses picks from: `Users` of `Users(` and `Users('`.
+fn called(text: &str) -> Option<&str> {
+    text.trim_end_matches('\'')
+        .strip_suffix('(')?
+        .rsplit('.')
+        .next()
 }
 
 /// The name of a parameter after text in the same segment: a format after a point, else after the last word of the text.
