@@ -12,8 +12,9 @@ pub(crate) const ODD: u8 = 26;
 /// word is likelier a name than random letters saves it one halving: since only one in 2ⁿ random texts has n such
 /// bits, a million of them are down to a few hundred after a dozen halvings, a billion after two dozen.
 pub(crate) const UNLIKELY: u8 = 22;
-/// So often words are halved that look like names, before those that published APIs have.
-const UNKNOWN: u8 = 8;
+/// So often words are halved that look like names and that published APIs do not have, before those that they have: of a
+/// million a few are left.
+pub(crate) const UNKNOWN: u8 = 16;
 /// And so often more for each level of the lexicon.
 const LEVEL: u8 = 3;
 /// No name has a higher rank.

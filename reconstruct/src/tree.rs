@@ -149,16 +149,19 @@ enum Loss {
 
 /// The order in which things are given up, with the number of levels. Odd words first: whoever fills a tree with paths that are all
 /// new mostly invents such, and nothing else has suffered by then. A few subtrees that take too much are cut down before
-/// any word goes that may be somebody's; random letters go before all subtrees suffer; and words that look like names after that:
-/// there were more than can be kept apart, and what their children hold is left as it is.
+/// any word goes that may be somebody's. Then the words go that published APIs do not have, random letters first: there
+/// were more than can be kept apart, and what their children hold is left as it is. The API's own words go when everything
+/// is cut down.
 const LOSSES: [(u8, Loss); 6] = [
     (rank::ODD, Loss::Words),
     (4, Loss::Halves),
-    (rank::UNLIKELY, Loss::Words),
+    (rank::UNLIKELY + rank::UNKNOWN, Loss::Words),
     (4, Loss::Halves),
-    (rank::HIGHEST - rank::ODD - rank::UNLIKELY + 26, Loss::Words),
+    (rank::HIGHEST - KNOWN + 26, Loss::Words),
     (LAST, Loss::Both),
 ];
+/// Words that published APIs have are safe up to here.
+const KNOWN: u8 = rank::ODD + rank::UNLIKELY + rank::UNKNOWN;
 /// How many levels there are in which words and subtrees go.
 const LAST: u8 = 16;
 /// Here nothing is told apart but methods.

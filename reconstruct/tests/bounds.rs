@@ -18,6 +18,15 @@ fn letters(d: &mut Draw) -> String {
         .collect()
 }
 
+/// Four or five syllables: a word nobody knows and anybody could read.
+fn syllables(d: &mut Draw) -> String {
+    const SYLLABLES: [&str; 20] = [
+        "ka", "mo", "ri", "ten", "sol", "vi", "bar", "lu", "nor", "pe", "gra", "tion", "dol",
+        "ment", "con", "der", "ers", "in", "al", "st",
+    ];
+    (0..4 + d.below(2)).map(|_| d.of(&SYLLABLES)).collect()
+}
+
 /// A bookshop in whose traffic `n` exchanges of `attack` are mixed keeps its operations, under the ceiling.
 fn check(name: &str, n: usize, attack: impl Fn(&mut Draw) -> Exchange) {
     let limits = Limits {
@@ -70,6 +79,9 @@ fn invented_names_leave_the_api_alone() {
     });
     check("the same beside the API's own", 60_000, |d| {
         Exchange::new("GET", &format!("/api/v1/{}", letters(d)), 200).json("{\"a\":1}")
+    });
+    check("words that could be names", 60_000, |d| {
+        Exchange::new("GET", &format!("/api/v1/{}", syllables(d)), 200).json("{\"a\":1}")
     });
     check("paths that fail", 30_000, |d| {
         Exchange::new("GET", &format!("/{}/{}", letters(d), letters(d)), 404)
