@@ -1,16 +1,27 @@
 //! Segments that say which part of them is a value: `year=2024`, `map;lat=48.8;lon=2.3` (RFC 3986, 3.3; RFC 6570's matrix
 //! style), `Users(42)`, `Users('ada')`, `Near(lat=48.8,lon=2.3)` (OData 4.01 URL Conventions, 4.3).
 //!
-//! In: a decoded segment. Out: its pattern, in which every value has made room for its class, or for any text: here the
-//! syntax says that it is a value, whatever it looks like. A pure function of the text.
+//! In: a decoded segment. Out: its pattern, in which every value has made room for its class, or for any text. What no part of
+//! surely is a value stays a word, for the fold to decide: `Action=CreateUser` picks an operation. A pure function of the text.
 
-use crate::pattern::{self, value};
+use crate::class::{self, Class};
+use crate::pattern;
 
 /// Segments with more arguments are values as a whole.
 const MOST: usize = 8;
 
-/// The pattern of a segment with arguments.
+/// The pattern of a segment with arguments, when some of it surely is a value, by its looks or because it is in quotes.
 pub(crate) fn of(text: &str) -> Option<String> {
+    let pattern = open(text)?;
+    let sure = pattern::runs(&pattern)
+        .iter()
+        .any(|run| matches!(run, pattern::Run::Value(class) if *class != Class::Any));
+    (sure || pattern.contains("'{w}'") || pattern.starts_with("{w}") || Class::of(text).is_some())
+        .then_some(pattern)
+}
+
+/// The pattern of a segment with arguments, whatever their values look like.
+pub(crate) fn open(text: &str) -> Option<String> {
     if text.contains(['{', '}']) {
         return None;
     }
@@ -73,6 +84,11 @@ fn key(text: &str) -> Option<String> {
     (value(text).is_some() || is_quoted(text)).then(|| blank(text))
 }
 
+/// The letter of a value; a fraction is one here, though it may be a version elsewhere.
+fn value(text: &str) -> Option<char> {
+    pattern::value(text).or_else(|| class::is_fraction(text).then_some('f'))
+}
+
 fn blank(text: &str) -> String {
     if is_quoted(text) {
         return "'{w}'".to_owned();
@@ -95,14 +111,16 @@ mod tests {
     #[test]
     fn what_is_said_to_be_a_value_makes_room() {
         check("year=2024", Some("year={i}"));
-        check("country=de", Some("country={w}"));
-        check("lat=48.8566,lon=2.35", Some("lat={f},lon={w}"));
+        check("country=de", None);
+        assert_eq!(open("country=de").as_deref(), Some("country={w}"));
+        check("Action=CreateUser", None);
+        check("lat=48.8566,lon=2.35", Some("lat={f},lon={f}"));
         check("from=2024-02-29&to=x y", Some("from={a}&to={w}"));
         check("map;zoom=7;lang=en", Some("map;zoom={i};lang={w}"));
         check("42;version=7", Some("{i};version={i}"));
         check("ab3dEFgh;colour=red", Some("{w};colour={w}"));
         check("a7=1", Some("a7={i}"));
-        check(";role=admin", Some(";role={w}"));
+        check(";role=admin", None);
         check("Users(42)", Some("Users({i})"));
         check("Users('O''Neil, Ada')", Some("Users('{w}')"));
         check(

@@ -7,6 +7,7 @@
 
 use crate::address;
 use crate::affixes::Affixes;
+use crate::arguments;
 use crate::bounded::Seen;
 use crate::class::{self, Class};
 use crate::codes;
@@ -325,7 +326,8 @@ fn groups<'a>(
     let affixes = Affixes::of(&chosen, values.places.is_empty());
     for (word, places) in candidates {
         if chosen.contains(word.as_str()) {
-            let part = affixes.part(&word);
+            let said = || Some(Part::of_pattern(&arguments::open(&word)?));
+            let part = affixes.part(&word).or_else(said);
             instances.push((word, part, places));
         } else {
             match constant(&word) {

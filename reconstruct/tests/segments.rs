@@ -394,6 +394,19 @@ fn languages_at_the_front_are_a_locale() {
 
 #[test]
 fn segments_that_say_what_is_a_value() {
+    // Some say which operation it is.
+    check(
+        &[
+            "/Action=CreateUser",
+            "/Action=ListUsers",
+            "/Action=DeleteUser",
+        ],
+        &[
+            "/Action=CreateUser",
+            "/Action=DeleteUser",
+            "/Action=ListUsers",
+        ],
+    );
     check(
         &[
             "/Users(7) /Users(8) /Users(9)",
@@ -415,10 +428,7 @@ fn segments_that_say_what_is_a_value() {
             "/sales/year=2024/month=1 /sales/year=2025/month=12",
             "/sales/country=de",
         ],
-        &[
-            "/sales/country={country}",
-            "/sales/year={year}/month={month}",
-        ],
+        &["/sales/country=de", "/sales/year={year}/month={month}"],
     );
     check(
         &[
