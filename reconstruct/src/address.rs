@@ -10,12 +10,28 @@ use std::collections::BTreeSet;
 /// Of the published descriptions with a number at the front none has two; a service and what it replaces may.
 const MOST_VERSIONS: usize = 3;
 
-/// Whether numbers at the front are versions, given the nodes of each: as long as they are few and each has paths enough.
+/// Whether numbers at the front are versions, given the nodes of each: as long as they are few, and each has paths enough that
+/// are mostly its own. Numbers before the same paths pick one of many, or a version by a parameter.
 pub(crate) fn are_versions(numbers: &[Vec<&Node>], depth: usize) -> bool {
+    let below: Vec<BTreeSet<&str>> = numbers.iter().map(|nodes| words(nodes)).collect();
+    let apart = |(at, mine): (usize, &BTreeSet<&str>)| {
+        below
+            .iter()
+            .skip(at + 1)
+            .all(|others| mine.intersection(others).count() * 2 < mine.len().min(others.len()))
+    };
     numbers.len() <= MOST_VERSIONS
         && numbers
             .iter()
             .all(|nodes| is_fixed(Class::Integer, nodes, depth))
+        && below.iter().enumerate().all(apart)
+}
+
+fn words<'a>(nodes: &[&'a Node]) -> BTreeSet<&'a str> {
+    nodes
+        .iter()
+        .flat_map(|n| n.words.iter().map(|(w, _)| w))
+        .collect()
 }
 
 /// Whether a word is a number, which only the front of a path has as a word.
@@ -26,13 +42,9 @@ pub(crate) fn is_number(word: &str) -> bool {
 /// A number that never varies at the front of a path, before several different words, is part of the API's address
 /// (`/2/tweets`, `/2/users`), not an id.
 pub(crate) fn is_fixed(class: Class, nodes: &[&Node], depth: usize) -> bool {
-    let words: BTreeSet<&str> = nodes
-        .iter()
-        .flat_map(|n| n.words.iter().map(|(w, _)| w))
-        .collect();
     let bare = nodes.iter().all(|n| n.methods.is_empty());
     depth <= 2
         && matches!(class, Class::Integer | Class::Semver | Class::Date)
         && bare
-        && words.len() >= 3
+        && words(nodes).len() >= 3
 }

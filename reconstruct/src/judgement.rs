@@ -137,8 +137,8 @@ pub(crate) fn judge(
 
     // The words themselves. Two languages before the same paths are never constants in published descriptions.
     if n >= 2.0 && siblings.before == Before::Front {
-        let locales = words.iter().filter(|w| codes::is_locale(w)).count() as f64 / n;
-        j.add("share that names a language", locales, LOCALE);
+        let locales = words.iter().all(|w| codes::is_locale(w));
+        j.add_if("names of languages", locales, LOCALE);
     }
     j.add(
         "how common their parts are in published paths",

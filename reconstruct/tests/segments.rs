@@ -323,17 +323,26 @@ fn several_numbers_at_the_front_are_versions_while_they_are_few() {
     check(
         &[
             "/1/users /2/users",
-            "/1/tweets /2/tweets",
+            "/1/statuses /2/tweets",
             "/1/lists /2/spaces",
         ],
         &[
             "/1/lists",
-            "/1/tweets",
+            "/1/statuses",
             "/1/users",
             "/2/spaces",
             "/2/tweets",
             "/2/users",
         ],
+    );
+    // Before the same paths they are values of a parameter.
+    check(
+        &[
+            "/1/users /2/users",
+            "/1/tweets /2/tweets",
+            "/1/lists /2/lists",
+        ],
+        &["/{id}/lists", "/{id}/tweets", "/{id}/users"],
     );
     // A number before nothing of its own is an id, as are many.
     check(
