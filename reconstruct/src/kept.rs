@@ -1,8 +1,9 @@
 //! The evidence of one operation as a node keeps it: ready to learn, or at rest as bytes.
 //!
 //! In: evidence, and whoever wants to read or change it. Out: the same evidence. Ready, every position of a body is a value of its own
-//! with pointers to others; written out, the same takes about a third of the memory, and most operations of a large estate are called
-//! seldom. What is known does not change by resting: it is written as saved models write it. It never decides when to rest.
+//! with pointers to others; written out and compressed, the same takes a fraction of the memory, and most operations of a large
+//! estate are called seldom. What is known does not change by resting: it is written as saved models write it. It never decides
+//! when to rest.
 
 use crate::bounded::Seen;
 use crate::evidence::Evidence;
@@ -23,7 +24,8 @@ pub(crate) struct Kept {
 /// What is asked of evidence without waking it, and the evidence.
 #[derive(Clone, Debug, Default)]
 struct Resting {
-    bytes: Box<[u8]>,
+    /// Written out, then compressed as an LZ4 block with its length before it.
+    packed: Box<[u8]>,
     calls: u64,
     last_seen: u64,
     charge: u32,
@@ -33,7 +35,8 @@ struct Resting {
 impl Resting {
     fn new(evidence: &Evidence, bytes: &[u8]) -> Resting {
         Resting {
-            bytes: bytes.into(),
+            // A copy, since an allocator may leave a vector that shrank the room it had.
+            packed: lz4_flex::compress_prepend_size(bytes)[..].into(),
             calls: evidence.calls,
             last_seen: evidence.last_seen,
             charge: evidence.charge(),
@@ -41,9 +44,14 @@ impl Resting {
         }
     }
 
+    /// As a saved model holds it; nothing for nothing.
+    fn bytes(&self) -> Vec<u8> {
+        lz4_flex::decompress_size_prepended(&self.packed).unwrap_or_default()
+    }
+
     /// They were written or read once before, so they can be read; nothing is evidence of nothing.
     fn evidence(&self) -> Evidence {
-        postcard::from_bytes(&self.bytes).unwrap_or_default()
+        postcard::from_bytes(&self.bytes()).unwrap_or_default()
     }
 }
 
@@ -124,7 +132,7 @@ impl Kept {
 
     pub(crate) fn heap(&self) -> usize {
         let ready = |e: &Evidence| size_of::<Evidence>() + e.heap();
-        self.resting.bytes.len() + self.ready.as_deref().map_or(0, ready)
+        self.resting.packed.len() + self.ready.as_deref().map_or(0, ready)
     }
 }
 
@@ -135,7 +143,7 @@ impl Serialize for Kept {
                 let bytes = postcard::to_stdvec(evidence).map_err(serde::ser::Error::custom)?;
                 serializer.serialize_bytes(&bytes)
             }
-            None => serializer.serialize_bytes(&self.resting.bytes),
+            None => serializer.serialize_bytes(&self.resting.bytes()),
         }
     }
 }

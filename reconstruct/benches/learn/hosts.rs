@@ -4,8 +4,18 @@ use crate::measure::{cpu, mib, progress, resident};
 use crate::traffic::{Draw, call};
 use silhouette_reconstruct::{Limits, Model};
 
-pub(crate) fn run(full: bool) {
+/// How many hosts there are, and how often each operation of them is called.
+fn estate(full: bool) -> (usize, usize) {
     let (hosts, calls) = (1_000, if full { 100 } else { 20 });
+    println!(
+        "| {hosts} hosts × 100 operations, {calls} calls each | resident, MiB | `Model::memory_bytes`, MiB |\n|---|---|---|"
+    );
+    (hosts, calls)
+}
+
+/// All operations ready, then all at rest, then some called again.
+pub(crate) fn rest(full: bool) {
+    let (hosts, calls) = estate(full);
     let mut d = Draw(3);
     let before = resident();
     let mut models: Vec<Model> = (0..hosts).map(|_| Model::new(Limits::default())).collect();
@@ -20,9 +30,6 @@ pub(crate) fn run(full: bool) {
     }
     let held = |models: &[Model]| mib(models.iter().map(Model::memory_bytes).sum());
     let taken = || mib(resident().saturating_sub(before));
-    println!(
-        "| {hosts} hosts × 100 operations, {calls} calls each | resident, MiB | `Model::memory_bytes`, MiB |\n|---|---|---|"
-    );
     println!(
         "| every operation was just called | {:.0} | {:.0} |",
         taken(),
@@ -64,5 +71,35 @@ pub(crate) fn run(full: bool) {
         "\nLetting an operation rest took {:.1} µs, waking it {:.1} µs.",
         per(took, hosts * 100),
         per(waking.saturating_sub(awake), hosts * 10)
+    );
+}
+
+/// What the collector does with more operations than it keeps ready: all are called evenly, and rest in turn.
+pub(crate) fn run(full: bool) {
+    /// Hosts whose operations are ready; the collector has 8,192 operations ready at most.
+    const READY: usize = 80;
+    let (hosts, calls) = estate(full);
+    let mut d = Draw(3);
+    let before = resident();
+    let mut models: Vec<Model> = (0..hosts).map(|_| Model::new(Limits::default())).collect();
+    for round in 0..calls {
+        for some in models.chunks_mut(READY) {
+            for model in &mut *some {
+                for n in 0..100 {
+                    call(&mut d, n).observe(model);
+                }
+            }
+            // The first time only those rest that were not called since a time before.
+            for _ in 0..2 {
+                some.iter_mut().for_each(Model::rest);
+            }
+        }
+        progress("rounds", round + 1, calls);
+    }
+    println!(
+        "| all called evenly, {} ready at a time | {:.0} | {:.0} |",
+        READY * 100,
+        mib(resident().saturating_sub(before)),
+        mib(models.iter().map(Model::memory_bytes).sum())
     );
 }

@@ -21,7 +21,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// A name, what it measures, and how.
 type Section = (&'static str, &'static str, fn(bool));
 
-const SECTIONS: [Section; 5] = [
+const SECTIONS: [Section; 6] = [
     (
         "bodies",
         "learning a JSON body over parsing it with serde_json",
@@ -39,9 +39,10 @@ const SECTIONS: [Section; 5] = [
     ),
     (
         "hosts",
-        "memory of 1,000 hosts with 100 operations each",
+        "memory of 1,000 hosts with 100 operations each, as the collector keeps them",
         hosts::run,
     ),
+    ("rest", "the same all ready, and all at rest", hosts::rest),
     ("hostile", "traffic made to fill the model", hostile::run),
 ];
 

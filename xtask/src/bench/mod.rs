@@ -46,7 +46,7 @@ struct IngestArgs {
 #[derive(Debug, clap::Args)]
 struct LearnArgs {
     /// What to measure [default: all of it, two to four minutes]
-    #[arg(value_parser = ["bodies", "growth", "emission", "hosts", "hostile"])]
+    #[arg(value_parser = ["bodies", "growth", "emission", "hosts", "rest", "hostile"])]
     sections: Vec<String>,
     /// Longer runs, steadier figures
     #[arg(long)]
