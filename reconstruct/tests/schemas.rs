@@ -4,7 +4,7 @@ mod common;
 #[path = "common/validate.rs"]
 mod validate;
 
-use common::{Exchange, forum::forum};
+use common::{Draw, Exchange, forum::forum};
 use serde_json::{Value, json};
 use silhouette_reconstruct::{Document, DocumentOptions, HostName, Limits, Model, OpenApi};
 
@@ -199,4 +199,46 @@ fn order_and_partition_change_nothing() {
             .document(&host, &DocumentOptions::default())
             .to_json()
     );
+}
+
+/// A tree whose nodes have children under several names, alone and in lists, and values of any type.
+fn tree(d: &mut Draw, depth: u64) -> Value {
+    let value = match d.below(12) {
+        0 => json!("text"),
+        1 => json!(null),
+        2 => json!([1]),
+        _ => json!(d.below(9)),
+    };
+    let mut node = json!({"id": 1, "kind": 2, "size": 3, "value": value});
+    for name in ["left", "right", "more"] {
+        if d.below(2 + depth) == 0 {
+            node[name] = if d.below(3) == 0 {
+                Value::Array((0..d.below(3)).map(|_| tree(d, depth + 1)).collect())
+            } else {
+                tree(d, depth + 1)
+            };
+        } else if d.below(9) == 0 {
+            node[name] = json!({"odd": value, "inner": tree(d, depth + 2)});
+        }
+    }
+    node
+}
+
+#[test]
+fn trees_with_several_branches_keep_what_only_one_of_them_shows() {
+    for seed in 0..200 {
+        let mut d = Draw(seed);
+        let bodies: Vec<Value> = (0..6).map(|_| tree(&mut d, 0)).collect();
+        let get = |(i, body): (usize, &Value)| {
+            Exchange::new("GET", &format!("/trees/{}", 1000 + i), 200).json(&body.to_string())
+        };
+        let exchanges: Vec<Exchange> = bodies.iter().enumerate().map(get).collect();
+        let document = document(&exchanges, OpenApi::V31);
+        let root = document.as_value();
+        let content = &root["paths"]["/trees/{treeId}"]["get"]["responses"]["200"]["content"];
+        for body in &bodies {
+            let why = validate::refused(root, &content["application/json"]["schema"], body);
+            assert_eq!(why, None, "{seed}: {body}\n{}", document.to_yaml());
+        }
+    }
 }
