@@ -319,7 +319,8 @@ fn damaged(mut bytes: Vec<u8>, damage: &[Damage]) -> Vec<u8> {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig { cases: 64, ..Default::default() })]
+    // A count that is never reached takes a minute to fail, so there is no time to look for the smallest one.
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 64, max_shrink_iters: 2, ..Default::default() })]
 
     /// An exchange of any bytes is learnt, left out or rejected, and counted as one of these once; and none makes learning panic.
     #[test]
@@ -372,6 +373,7 @@ proptest::proptest! {
         let mut count = encoded.len() as u64;
         let dir = tempfile::tempdir().unwrap();
         let mut world = world(dir.path(), 2, HOURS);
+        let first = Envelope::open(&Bytes::from(payload.clone())).unwrap().instance;
         let sent = |payload: Vec<u8>| Batch { received: 1_800_000_000_000, payload: payload.into() };
         world.journal.append(&[sent(payload.clone())]).unwrap();
         // The batch itself damaged: refused as a whole where it cannot be opened, else each of its exchanges counts.
@@ -379,7 +381,9 @@ proptest::proptest! {
         other.extend([0x10, 2]);
         let opened = Envelope::open(&Bytes::from(other.clone()));
         if let Ok(envelope) = opened {
-            count += envelope.exchanges.len() as u64;
+            // Damage may hide the other number, and then it is the same batch once more.
+            let again = envelope.sequence == 1 && envelope.instance == first;
+            count += if again { 0 } else { envelope.exchanges.len() as u64 };
             world.journal.append(&[sent(other)]).unwrap();
         }
         let learnt = world.settle(count);
