@@ -25,9 +25,11 @@ impl Spent {
             std::fs::read_dir(&tasks).with_context(|| format!("reading {}", tasks.display()))?
         {
             let path = entry?.path();
-            let schedstat = std::fs::read_to_string(path.join("schedstat"));
-            let schedstat =
-                schedstat.context("schedstat: is this kernel built with CONFIG_SCHED_INFO?")?;
+            let schedstat = match std::fs::read_to_string(path.join("schedstat")) {
+                // The thread ended after it was listed.
+                Err(_) if !path.exists() => continue,
+                read => read.context("schedstat: is this kernel built with CONFIG_SCHED_INFO?")?,
+            };
             let nanos: u64 = schedstat
                 .split_whitespace()
                 .next()
