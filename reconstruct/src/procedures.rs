@@ -119,11 +119,13 @@ fn is_word(name: &str) -> bool {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"_-./:".contains(&b))
         && name.split(['.', '/', ':', '_', '-']).all(|part| {
+            let digits = part.bytes().filter(u8::is_ascii_digit).count();
             part.is_empty()
                 || (Class::of(part).is_none()
                     && !keys::is_data(part)
-                    // A word has more letters than digits.
-                    && part.bytes().filter(u8::is_ascii_digit).count() * 2 <= part.len())
+                    // A word has more letters than digits (`sha256`), and a long one hardly any.
+                    && digits * 2 <= part.len()
+                    && (part.len() <= 8 || digits <= 2))
         })
         && !keys::is_data(name)
 }
@@ -429,6 +431,7 @@ mod tests {
         for name in [
             "5f2b9a647c1d4e8b9a550c8e",
             "zq8d2f0c4a17be",
+            "zqdadacaceaf03418",
             "a b",
             "q1234567",
         ] {
@@ -437,7 +440,12 @@ mod tests {
                 &["jsonrpc:"],
             );
         }
-        for name in ["getUserV2", "wallet_switchEthereumChain", "rpc.discover"] {
+        for name in [
+            "getUserV2",
+            "wallet_switchEthereumChain",
+            "rpc.discover",
+            "hash.sha256",
+        ] {
             check(
                 &format!(r#"{{"jsonrpc":"2.0","method":"{name}"}}"#),
                 &[&format!("jsonrpc:{name}")],
