@@ -42,18 +42,27 @@ const FOR_TEST: &[Package] = &[
     Package(
         "chromium",
         "/usr/bin/chromium",
-        "the live page is tested in a browser",
+        "the pages are tested in a browser",
     ),
     Package(
         "nodejs",
         "/usr/bin/node",
         "runs WebAssembly and the OpenAPI linter",
     ),
-    Package("npm", "/usr/bin/npm", "fetches the OpenAPI linter"),
+    Package(
+        "npm",
+        "/usr/bin/npm",
+        "fetches the OpenAPI linter, and what drives the browser",
+    ),
+    Package(
+        "postgresql",
+        "/usr/lib/postgresql/*/bin/postgres",
+        "the catalog is tested on it too; no cluster is made, no server started",
+    ),
     Package(
         "python3-venv",
         "/usr/lib/python3*/ensurepip/__init__.py",
-        "the OpenAPI validator, and an origin nobody here wrote",
+        "the OpenAPI validator, schemathesis, an origin nobody here wrote",
     ),
 ];
 
@@ -64,10 +73,16 @@ const PYTHON: &[&str] = &[
     "openapi-spec-validator==0.9.0",
     "httpbin==0.10.4",
     "gunicorn==27.0.1",
+    "schemathesis==4.32.5",
 ];
 
-/// npm tools, pinned. Redocly's 1.x is the newest line that runs on Debian 12's Node.js 18.
-const NODE: &[&str] = &["@redocly/cli@1.34.5"];
+/// npm tools, pinned. Redocly's 1.x is the newest line that runs on Debian 12's Node.js 18. `playwright-core` drives Debian's
+/// chromium and brings no browser of its own; `axe-core` judges how accessible a page is.
+const NODE: &[&str] = &[
+    "@redocly/cli@1.34.5",
+    "playwright-core@1.65.1",
+    "axe-core@4.14.1",
+];
 
 /// A crate that carries the schema OASIS publishes of SARIF 2.1.0, and where in it: cargo fetches it as it does any crate, and
 /// nothing of it is built or kept here.
@@ -129,7 +144,13 @@ fn packages(needed: &[Package]) -> Result<()> {
     let as_root = privilege().with_context(|| by_hand.clone())?;
     let new_nginx =
         names.contains(&"nginx") || (names.contains(&"nginx-dev") && !here("/usr/sbin/nginx"));
-    let _quiet = new_nginx.then(|| NoStart::begin(&as_root)).transpose()?;
+    let new_postgres = names.contains(&"postgresql");
+    let _quiet = (new_nginx || new_postgres)
+        .then(|| NoStart::begin(&as_root))
+        .transpose()?;
+    let _empty = new_postgres
+        .then(|| NoCluster::begin(&as_root))
+        .transpose()?;
     command::run(root_command(&as_root, "apt-get").args(["update", "-q"]))
         .context(by_hand.clone())?;
     let mut install = root_command(&as_root, "apt-get");
@@ -196,6 +217,33 @@ impl Drop for NoStart<'_> {
     fn drop(&mut self) {
         if let Err(error) = command::run(root_command(self.as_root, "rm").args(["-f", POLICY])) {
             eprintln!("{POLICY} is left behind, remove it by hand: {error:#}");
+        }
+    }
+}
+
+/// While this lives, Debian's PostgreSQL makes no cluster when it is installed (pg_createcluster(8)): without one there is
+/// nothing that could start with the machine.
+struct NoCluster<'a> {
+    as_root: &'a Option<&'static str>,
+}
+
+const CLUSTERS: &str = "/etc/postgresql-common/createcluster.d";
+
+impl<'a> NoCluster<'a> {
+    fn begin(as_root: &'a Option<&'static str>) -> Result<NoCluster<'a>> {
+        let script = format!(
+            "mkdir -p {CLUSTERS} && echo 'create_main_cluster = false' > {CLUSTERS}/silhouette.conf"
+        );
+        command::run(root_command(as_root, "sh").args(["-c", &script]))?;
+        Ok(NoCluster { as_root })
+    }
+}
+
+impl Drop for NoCluster<'_> {
+    fn drop(&mut self) {
+        let file = format!("{CLUSTERS}/silhouette.conf");
+        if let Err(error) = command::run(root_command(self.as_root, "rm").args(["-f", &file])) {
+            eprintln!("{file} is left behind, remove it by hand: {error:#}");
         }
     }
 }
