@@ -10,6 +10,7 @@
 
 pub mod artifacts;
 pub mod bookshop;
+pub mod browser;
 pub mod collector;
 pub mod curl;
 pub mod flood;

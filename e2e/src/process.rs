@@ -44,6 +44,14 @@ impl Process {
         })
     }
 
+    /// A child that was started already.
+    pub fn from_child(name: &str, child: Child) -> Process {
+        Process {
+            child,
+            name: name.to_owned(),
+        }
+    }
+
     /// The operating system's number for it.
     pub fn pid(&self) -> u32 {
         self.child.id()
