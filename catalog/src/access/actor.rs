@@ -1,0 +1,72 @@
+//! In whose name something is done.
+
+use super::{Permission, Permissions};
+use crate::Refusal;
+use crate::ids::{OrganisationId, UserId};
+
+/// How an actor came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// Signed in to the pages.
+    Session,
+    /// An API key.
+    Key,
+    /// A collector's credential.
+    Collector,
+    /// The command line, on the machine itself.
+    CommandLine,
+    /// The catalog by itself: a sync that was due.
+    Schedule,
+}
+
+impl Via {
+    /// As the audit log writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Via::Session => "session",
+            Via::Key => "key",
+            Via::Collector => "collector",
+            Via::CommandLine => "command line",
+            Via::Schedule => "schedule",
+        }
+    }
+}
+
+/// Who acts, in which organisation, and with which permissions. Every operation of the catalog takes one: it sees that
+/// organisation alone, asks [`Actor::may`], and writes the actor into the audit log.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// The world it sees.
+    pub organisation: OrganisationId,
+    /// The user, unless it is a collector or the catalog itself.
+    pub user: Option<UserId>,
+    /// As the audit log names it: an e-mail address, `collector edge-1`, and for one who acts in another's name both.
+    pub name: String,
+    /// How it came in.
+    pub via: Via,
+    /// The role, as people read it.
+    pub role: String,
+    /// What it may do.
+    pub permissions: Permissions,
+    /// `X-Correlation-ID` of the request, or one made for it.
+    pub correlation: String,
+    /// The peer's address, or empty.
+    pub address: String,
+}
+
+impl Actor {
+    /// Whether it may.
+    ///
+    /// # Errors
+    /// [`Refusal::Forbidden`] when it may not.
+    pub fn may(&self, permission: Permission) -> Result<(), Refusal> {
+        if self.permissions.has(permission) {
+            return Ok(());
+        }
+        Err(Refusal::Forbidden {
+            permission,
+            holder: format!("the role {}", self.role),
+        })
+    }
+}

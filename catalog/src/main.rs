@@ -1,0 +1,3 @@
+//! The `silhouette-catalog` program.
+
+fn main() {}

@@ -1,0 +1,308 @@
+//! The database: SQLite in a file of its own by default, PostgreSQL when the URL says so.
+//!
+//! In: a URL. Out: a [`Store`] whose tables are up to date. One set of statements serves both: parameters are `$1`, ids and
+//! texts TEXT, numbers, times and truth values BIGINT, and nothing is used that only one of them has. What differs is here and
+//! nowhere else. Never builds SQL from a value: texts of statements are constants, values are bound.
+
+mod list;
+mod migrations;
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::any::{AnyPoolOptions, AnyQueryResult};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor as _, Transaction};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+pub use list::{Conditions, Direction, Listing, Page, PageOf, Value};
+
+/// Which database it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// A file.
+    Sqlite,
+    /// A server.
+    Postgres,
+}
+
+/// Why the store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// No URL of a database that is supported.
+    #[error("database_url: `{0}` is neither `sqlite:PATH` nor `postgres://USER@HOST/DATABASE`")]
+    Url(String),
+    /// The database does not answer or refuses.
+    #[error("cannot open the database {url}: {source}")]
+    Open {
+        /// Without a password.
+        url: String,
+        /// What it said.
+        source: sqlx::Error,
+    },
+    /// The tables cannot be brought up to date.
+    #[error("cannot bring the database {url} up to date: {source}")]
+    Migrate {
+        /// Without a password.
+        url: String,
+        /// What went wrong. Nothing of the failed step is kept.
+        source: sqlx::migrate::MigrateError,
+    },
+}
+
+/// The database, shared by all who ask it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: AnyPool,
+    dialect: Dialect,
+    /// SQLite has one writer at a time; waiting here is fair and knows no time limit, waiting in SQLite is neither.
+    writer: Arc<Mutex<()>>,
+}
+
+impl Store {
+    /// Opens it, creating the file and all tables where they are missing.
+    ///
+    /// # Errors
+    /// When the URL is wrong, the database does not answer, or its tables are of a newer version.
+    pub async fn open(url: &str, connections: u32) -> Result<Store, StoreError> {
+        sqlx::any::install_default_drivers();
+        let (dialect, url) = parse(url)?;
+        let shown = shown(&url);
+        let pool = AnyPoolOptions::new()
+            .max_connections(connections.max(2))
+            .acquire_timeout(Duration::from_secs(30))
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if dialect == Dialect::Sqlite {
+                        // Full: what was answered for survives a loss of power too, at one fsync per transaction.
+                        connection
+                            .execute(
+                                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+                                 PRAGMA busy_timeout = 10000; PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY",
+                            )
+                            .await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect(&url)
+            .await
+            .map_err(|source| StoreError::Open { url: shown.clone(), source })?;
+        migrations::of(dialect)
+            .run(&pool)
+            .await
+            .map_err(|source| StoreError::Migrate { url: shown, source })?;
+        Ok(Store {
+            pool,
+            dialect,
+            writer: Arc::new(Mutex::new(())),
+        })
+    }
+
+    /// Which database it is.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// For statements that only read.
+    #[must_use]
+    pub fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    /// Begins a transaction that writes. It is undone unless [`Write::commit`] is called.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn write(&self) -> Result<Write, sqlx::Error> {
+        let (turn, begin) = match self.dialect {
+            Dialect::Sqlite => (
+                Some(Arc::clone(&self.writer).lock_owned().await),
+                "BEGIN IMMEDIATE",
+            ),
+            Dialect::Postgres => (None, "BEGIN"),
+        };
+        let transaction = self.pool.begin_with(begin).await?;
+        Ok(Write {
+            transaction,
+            _turn: turn,
+        })
+    }
+
+    /// Closes all connections; what was committed is on disk.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// A transaction that writes; a connection to run statements on.
+pub struct Write {
+    // Before the turn: the transaction ends first.
+    transaction: Transaction<'static, Any>,
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+impl Write {
+    /// Makes it last.
+    ///
+    /// # Errors
+    /// When the database says no; then nothing of it lasts.
+    pub async fn commit(self) -> Result<(), sqlx::Error> {
+        self.transaction.commit().await
+    }
+}
+
+impl Deref for Write {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Write {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.transaction
+    }
+}
+
+impl std::fmt::Debug for Write {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Write")
+    }
+}
+
+/// Inserts many rows in as few statements as the number of parameters allows.
+/// `head` is `INSERT INTO t (a, b)`, `tail` what comes after the values, such as `ON CONFLICT …`.
+///
+/// # Errors
+/// When the database says no.
+pub async fn insert_rows(
+    connection: &mut AnyConnection,
+    head: &'static str,
+    tail: &'static str,
+    rows: Vec<Vec<Value>>,
+) -> Result<AnyQueryResult, sqlx::Error> {
+    /// Both databases take more; statements of this size are prepared once and cost little memory.
+    const PARAMETERS: usize = 900;
+    let mut result = AnyQueryResult::default();
+    let width = rows.first().map_or(1, Vec::len).max(1);
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        let chunk: Vec<Vec<Value>> = rows.by_ref().take((PARAMETERS / width).max(1)).collect();
+        let mut text = format!("{head} VALUES ");
+        let mut number = 0;
+        for (at, row) in chunk.iter().enumerate() {
+            text.push_str(if at == 0 { "(" } else { ", (" });
+            for column in 0..row.len() {
+                number += 1;
+                text.push_str(if column == 0 { "$" } else { ", $" });
+                text.push_str(&number.to_string());
+            }
+            text.push(')');
+        }
+        text.push(' ');
+        text.push_str(tail);
+        let mut query = sqlx::query(AssertSqlSafe(text));
+        for value in chunk.into_iter().flatten() {
+            query = value.bind(query);
+        }
+        result.extend([query.execute(&mut *connection).await?]);
+    }
+    Ok(result)
+}
+
+/// Whether an error says that a value must be unique and is not.
+#[must_use]
+pub fn is_taken(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
+fn parse(url: &str) -> Result<(Dialect, String), StoreError> {
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Ok((Dialect::Postgres, url.to_owned()));
+    }
+    match url.strip_prefix("sqlite:") {
+        Some(path) if !path.is_empty() => {
+            let mode = if path.contains('?') { "" } else { "?mode=rwc" };
+            Ok((Dialect::Sqlite, format!("sqlite:{path}{mode}")))
+        }
+        _ => Err(StoreError::Url(shown(url))),
+    }
+}
+
+/// Without the password.
+fn shown(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(mut parsed) if parsed.password().is_some() => {
+            let _ = parsed.set_password(Some("…"));
+            parsed.to_string()
+        }
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_that_no_database_has_are_refused() {
+        for url in ["", "sqlite:", "mysql://a/b", "/var/lib/catalog.db"] {
+            assert!(matches!(parse(url), Err(StoreError::Url(_))), "{url}");
+        }
+        assert_eq!(
+            shown("postgres://me:secret@db/catalog"),
+            "postgres://me:%E2%80%A6@db/catalog"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_not_committed_is_undone() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", dir.path().join("catalog.db").display());
+        let store = Store::open(&url, 4).await.unwrap();
+        let insert = "INSERT INTO organisations (id, name, created_at)";
+        for name in ["kept", "lost"] {
+            let mut write = store.write().await.unwrap();
+            let rows = vec![vec![name.into(), name.into(), 1_i64.into()]];
+            insert_rows(&mut write, insert, "", rows.clone())
+                .await
+                .unwrap();
+            let again = insert_rows(
+                &mut write,
+                insert,
+                "ON CONFLICT (id) DO NOTHING",
+                rows.clone(),
+            )
+            .await;
+            assert_eq!(again.unwrap().rows_affected(), 0);
+            if name == "kept" {
+                write.commit().await.unwrap();
+                let mut write = store.write().await.unwrap();
+                let error = insert_rows(&mut write, insert, "", rows).await.unwrap_err();
+                assert!(is_taken(&error), "{error}");
+            }
+        }
+        let listing = Listing {
+            columns: "id, created_at",
+            from: "organisations",
+            conditions: Conditions::default(),
+            order: "name",
+            direction: Direction::Ascending,
+            tie: "id",
+        };
+        let read = |row: &sqlx::any::AnyRow| {
+            Ok((
+                sqlx::Row::try_get::<String, _>(row, 0)?,
+                sqlx::Row::try_get::<i64, _>(row, 1)?,
+            ))
+        };
+        let page = listing.page(&store, Page::default(), read).await.unwrap();
+        assert_eq!((page.total, page.items), (1, vec![("kept".to_owned(), 1)]));
+    }
+}
