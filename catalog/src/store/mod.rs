@@ -260,49 +260,4 @@ mod tests {
             "postgres://me:%E2%80%A6@db/catalog"
         );
     }
-
-    #[tokio::test]
-    async fn what_is_not_committed_is_undone() {
-        let dir = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", dir.path().join("catalog.db").display());
-        let store = Store::open(&url, 4).await.unwrap();
-        let insert = "INSERT INTO organisations (id, name, created_at)";
-        for name in ["kept", "lost"] {
-            let mut write = store.write().await.unwrap();
-            let rows = vec![vec![name.into(), name.into(), 1_i64.into()]];
-            insert_rows(&mut write, insert, "", rows.clone())
-                .await
-                .unwrap();
-            let again = insert_rows(
-                &mut write,
-                insert,
-                "ON CONFLICT (id) DO NOTHING",
-                rows.clone(),
-            )
-            .await;
-            assert_eq!(again.unwrap().rows_affected(), 0);
-            if name == "kept" {
-                write.commit().await.unwrap();
-                let mut write = store.write().await.unwrap();
-                let error = insert_rows(&mut write, insert, "", rows).await.unwrap_err();
-                assert!(is_taken(&error), "{error}");
-            }
-        }
-        let listing = Listing {
-            columns: "id, created_at",
-            from: "organisations",
-            conditions: Conditions::default(),
-            order: "name",
-            direction: Direction::Ascending,
-            tie: "id",
-        };
-        let read = |row: &sqlx::any::AnyRow| {
-            Ok((
-                sqlx::Row::try_get::<String, _>(row, 0)?,
-                sqlx::Row::try_get::<i64, _>(row, 1)?,
-            ))
-        };
-        let page = listing.page(&store, Page::default(), read).await.unwrap();
-        assert_eq!((page.total, page.items), (1, vec![("kept".to_owned(), 1)]));
-    }
 }
