@@ -13,7 +13,6 @@ CREATE TABLE users (
     name TEXT NOT NULL,
     password_hash TEXT NOT NULL,
     change_password BIGINT NOT NULL,
-    active BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     signed_in_at BIGINT
 );
@@ -28,11 +27,13 @@ CREATE TABLE roles (
     UNIQUE (organisation_id, name)
 );
 
--- `role`: `owner`, `administrator`, `security-manager`, `security-analyst`, or the id of a custom role.
+-- `role`: `owner`, `administrator`, `security-manager`, `security-analyst`, or the id of a custom role. `active`: an organisation
+-- decides for itself alone; the same user may be active in another one.
 CREATE TABLE memberships (
     user_id TEXT NOT NULL REFERENCES users (id),
     organisation_id TEXT NOT NULL REFERENCES organisations (id),
     role TEXT NOT NULL,
+    active BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     PRIMARY KEY (user_id, organisation_id)
 );

@@ -8,6 +8,7 @@
 //! calls an API it knows of.
 
 pub mod access;
+pub mod audit;
 pub mod hash;
 pub mod ids;
 pub mod random;

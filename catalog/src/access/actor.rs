@@ -11,6 +11,8 @@ pub enum Via {
     Session,
     /// An API key.
     Key,
+    /// An API key, in the name of another user. Makes no keys and changes no passwords: they would outlive it.
+    KeyForAnother,
     /// A collector's credential.
     Collector,
     /// The command line, on the machine itself.
@@ -26,6 +28,7 @@ impl Via {
         match self {
             Via::Session => "session",
             Via::Key => "key",
+            Via::KeyForAnother => "key, for another",
             Via::Collector => "collector",
             Via::CommandLine => "command line",
             Via::Schedule => "schedule",
@@ -56,6 +59,41 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// Who sits at the machine itself, and may do everything.
+    #[must_use]
+    pub fn command_line(organisation: OrganisationId) -> Actor {
+        Actor::by_itself(organisation, Via::CommandLine, "command line".to_owned())
+    }
+
+    /// The catalog, doing what is due.
+    #[must_use]
+    pub fn schedule(organisation: OrganisationId) -> Actor {
+        Actor::by_itself(organisation, Via::Schedule, "the catalog".to_owned())
+    }
+
+    /// A collector that registered. It may do nothing that is asked for by permission.
+    #[must_use]
+    pub fn collector(organisation: OrganisationId, name: &str, address: &str) -> Actor {
+        Actor {
+            permissions: Permissions::default(),
+            address: address.to_owned(),
+            ..Actor::by_itself(organisation, Via::Collector, format!("collector {name}"))
+        }
+    }
+
+    fn by_itself(organisation: OrganisationId, via: Via, name: String) -> Actor {
+        Actor {
+            organisation,
+            user: None,
+            role: name.clone(),
+            name,
+            via,
+            permissions: Permissions::all(),
+            correlation: String::new(),
+            address: String::new(),
+        }
+    }
+
     /// Whether it may.
     ///
     /// # Errors

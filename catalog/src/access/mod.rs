@@ -5,9 +5,19 @@
 //! itself.
 
 mod actor;
+pub mod door;
+pub mod first;
+pub mod keys;
+pub mod member;
+pub mod organisations;
+pub mod password;
 mod permission;
 mod role;
+pub mod roles;
+mod throttle;
+pub mod users;
 
 pub use actor::{Actor, Via};
+pub use door::Door;
 pub use permission::{Permission, Permissions};
 pub use role::BuiltInRole;
