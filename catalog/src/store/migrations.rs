@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AssertSqlSafe, SqlSafeStr as _};
+use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr as _};
 
-use super::Dialect;
+use super::{Dialect, Store};
 
 const STEPS: &[(i64, &str, &str)] = &[(
     1,
@@ -13,9 +13,17 @@ const STEPS: &[(i64, &str, &str)] = &[(
     include_str!("../../migrations/0001_catalog.sql"),
 )];
 
-/// The steps in the words of one database.
-pub(super) fn of(dialect: Dialect) -> Migrator {
-    let steps = STEPS.iter().map(|(version, name, text)| {
+/// The version of the latest step.
+pub(super) const LATEST: i64 = {
+    let (version, _, _) = STEPS[STEPS.len() - 1];
+    version
+};
+
+/// The steps up to a version (or all) in the words of one database.
+pub(super) fn of(dialect: Dialect, upto: Option<i64>) -> Migrator {
+    let upto = upto.unwrap_or(LATEST);
+    let steps = STEPS.iter().filter(|(version, _, _)| *version <= upto);
+    let steps = steps.map(|(version, name, text)| {
         let text = match dialect {
             Dialect::Sqlite => text.replace("BYTEA", "BLOB"),
             Dialect::Postgres => (*text).to_owned(),
@@ -29,4 +37,19 @@ pub(super) fn of(dialect: Dialect) -> Migrator {
         )
     });
     Migrator::with_migrations(steps.collect())
+}
+
+/// Whether a database has tables of a catalog, in whatever state.
+pub(super) async fn any(store: &Store) -> Result<bool, sqlx::Error> {
+    let text = match store.dialect {
+        Dialect::Sqlite => {
+            "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'"
+        }
+        Dialect::Postgres => {
+            "SELECT COUNT(*) FROM information_schema.tables \
+             WHERE table_schema = current_schema() AND table_name = '_sqlx_migrations'"
+        }
+    };
+    let count: i64 = sqlx::query(text).fetch_one(&store.pool).await?.try_get(0)?;
+    Ok(count > 0)
 }

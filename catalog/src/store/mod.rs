@@ -4,6 +4,7 @@
 //! texts TEXT, numbers, times and truth values BIGINT, and nothing is used that only one of them has. What differs is here and
 //! nowhere else. Never builds SQL from a value: texts of statements are constants, values are bound.
 
+mod backup;
 mod list;
 mod migrations;
 
@@ -11,10 +12,11 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::any::{AnyPoolOptions, AnyQueryResult};
-use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor as _, Transaction};
+use sqlx::any::{AnyPoolOptions, AnyQueryResult, AnyRow};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor as _, Row as _, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+pub use backup::{BackupError, Counts, restore};
 pub use list::{Conditions, Direction, Listing, Page, PageOf, Value};
 
 /// Which database it is.
@@ -66,6 +68,13 @@ impl Store {
     /// # Errors
     /// When the URL is wrong, the database does not answer, or its tables are of a newer version.
     pub async fn open(url: &str, connections: u32) -> Result<Store, StoreError> {
+        let store = Store::connect(url, connections).await?;
+        store.migrate(url, None).await?;
+        Ok(store)
+    }
+
+    /// Opens it with the tables it has.
+    async fn connect(url: &str, connections: u32) -> Result<Store, StoreError> {
         sqlx::any::install_default_drivers();
         let (dialect, url) = parse(url)?;
         let shown = shown(&url);
@@ -88,16 +97,47 @@ impl Store {
             })
             .connect(&url)
             .await
-            .map_err(|source| StoreError::Open { url: shown.clone(), source })?;
-        migrations::of(dialect)
-            .run(&pool)
-            .await
-            .map_err(|source| StoreError::Migrate { url: shown, source })?;
+            .map_err(|source| StoreError::Open { url: shown, source })?;
         Ok(Store {
             pool,
             dialect,
             writer: Arc::new(Mutex::new(())),
         })
+    }
+
+    /// Brings the tables up to the latest version, or up to one before it.
+    async fn migrate(&self, url: &str, version: Option<i64>) -> Result<(), StoreError> {
+        migrations::of(self.dialect, version)
+            .run(&self.pool)
+            .await
+            .map_err(|source| StoreError::Migrate {
+                url: shown(url),
+                source,
+            })
+    }
+
+    /// The columns of a table, and whether numbers are in them.
+    async fn columns(
+        &self,
+        connection: &mut AnyConnection,
+        table: &str,
+    ) -> Result<Vec<(String, bool)>, sqlx::Error> {
+        let text = match self.dialect {
+            Dialect::Sqlite => "SELECT name, type FROM pragma_table_info($1)",
+            Dialect::Postgres => {
+                "SELECT CAST(column_name AS TEXT), CAST(data_type AS TEXT) FROM information_schema.columns \
+                 WHERE table_schema = current_schema() AND table_name = $1"
+            }
+        };
+        let rows = sqlx::query(text)
+            .bind(table.to_owned())
+            .fetch_all(connection)
+            .await?;
+        let column = |row: &AnyRow| {
+            let (name, kind): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            Ok((name, kind.eq_ignore_ascii_case("bigint")))
+        };
+        rows.iter().map(column).collect()
     }
 
     /// Which database it is.
@@ -181,8 +221,8 @@ impl std::fmt::Debug for Write {
 /// When the database says no.
 pub async fn insert_rows(
     connection: &mut AnyConnection,
-    head: &'static str,
-    tail: &'static str,
+    head: &str,
+    tail: &str,
     rows: Vec<Vec<Value>>,
 ) -> Result<AnyQueryResult, sqlx::Error> {
     /// Both databases take more; statements of this size are prepared once and cost little memory.
