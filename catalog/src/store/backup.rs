@@ -130,7 +130,8 @@ impl Store {
         mut progress: impl FnMut(&str, u64),
     ) -> Result<Counts, BackupError> {
         let failed = |source| file_error(path, source);
-        let partial = path.with_added_extension("partial");
+        let mut partial = path.to_owned();
+        partial.as_mut_os_string().push(".partial");
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
         #[cfg(unix)]
