@@ -164,6 +164,7 @@ CREATE INDEX targets_by_host ON targets (organisation_id, host);
 
 -- An API: what stands at one base URL, whoever told of it. With a target it is in the catalog, without in discovery.
 -- The counts are of its definitions' latest revisions and of open findings; they are kept so that lists cost one index.
+-- `observed`, `documented`: operations that are. `drift_due`: its definitions changed and drift was not yet looked for.
 CREATE TABLE apis (
     id TEXT PRIMARY KEY,
     organisation_id TEXT NOT NULL REFERENCES organisations (id),
@@ -186,13 +187,14 @@ CREATE TABLE apis (
     shadow BIGINT NOT NULL,
     zombie BIGINT NOT NULL,
     orphan BIGINT NOT NULL,
+    contradictions BIGINT NOT NULL,
+    drift_due BIGINT NOT NULL,
     critical BIGINT NOT NULL,
     high BIGINT NOT NULL,
     medium BIGINT NOT NULL,
     low BIGINT NOT NULL,
     informational BIGINT NOT NULL,
-    scanned_at BIGINT,
-    sources TEXT NOT NULL
+    scanned_at BIGINT
 );
 CREATE INDEX apis_by_host ON apis (organisation_id, host, port);
 CREATE INDEX apis_by_update ON apis (organisation_id, updated_at);
@@ -209,6 +211,7 @@ CREATE TABLE definitions (
     source_name TEXT NOT NULL,
     kind TEXT NOT NULL,
     key TEXT NOT NULL,
+    base_url TEXT NOT NULL,
     revision_id TEXT,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
@@ -247,23 +250,37 @@ CREATE TABLE revisions (
     UNIQUE (definition_id, number),
     UNIQUE (definition_id, collector_id, sequence)
 );
+CREATE INDEX revisions_by_document ON revisions (document_hash);
 
--- Operations of the latest revisions. `path`: the whole path template, base path included.
+-- Operations of the latest revisions. `path`: the whole path template, base path included. `shape`: the same without the names
+-- of parameters; what has the same method and shape is one operation of the API. `kind`: the definition's.
 CREATE TABLE operations (
     definition_id TEXT NOT NULL REFERENCES definitions (id),
     method TEXT NOT NULL,
     path TEXT NOT NULL,
+    shape TEXT NOT NULL,
     api_id TEXT NOT NULL REFERENCES apis (id),
+    kind TEXT NOT NULL,
     name TEXT NOT NULL,
     summary TEXT NOT NULL,
     deprecated BIGINT NOT NULL,
     first_revision BIGINT NOT NULL,
+    discovered_at BIGINT NOT NULL,
     calls BIGINT,
     seen_first_at BIGINT,
     seen_last_at BIGINT,
     PRIMARY KEY (definition_id, method, path)
 );
-CREATE INDEX operations_by_api ON operations (api_id, path, method);
+CREATE INDEX operations_by_api ON operations (api_id, shape, method, kind);
+
+-- What was found on each day (days since 1970-01-01, UTC), so that a picture over time costs no look at every operation.
+CREATE TABLE found (
+    organisation_id TEXT NOT NULL REFERENCES organisations (id),
+    day BIGINT NOT NULL,
+    apis BIGINT NOT NULL,
+    operations BIGINT NOT NULL,
+    PRIMARY KEY (organisation_id, day)
+);
 
 -- Who calls what was observed. `kind`: `shim`, `consumer`, `client`.
 CREATE TABLE callers (
@@ -275,8 +292,9 @@ CREATE TABLE callers (
     PRIMARY KEY (definition_id, kind, name)
 );
 
--- Where what is documented and what is seen part, as of the latest revisions.
--- `class`: `shadow`, `zombie`, `orphan`, `contradiction`.
+-- Where what is documented and what is seen part, as of the latest revisions. `class`: `shadow`, `zombie`, `orphan`,
+-- `contradiction`, `undocumented`. `operation_count`: how many operations one finding concerns; the first is named.
+-- `definition_id`: the documented one, or empty where it holds for all of them.
 CREATE TABLE drift (
     api_id TEXT NOT NULL REFERENCES apis (id),
     fingerprint TEXT NOT NULL,
@@ -284,9 +302,15 @@ CREATE TABLE drift (
     rule TEXT NOT NULL,
     method TEXT NOT NULL,
     path TEXT NOT NULL,
+    shape TEXT NOT NULL,
     message TEXT NOT NULL,
+    operation_count BIGINT NOT NULL,
+    definition_id TEXT NOT NULL,
+    calls BIGINT,
+    seen_last_at BIGINT,
     PRIMARY KEY (api_id, fingerprint)
 );
+CREATE INDEX drift_by_operation ON drift (api_id, shape, method);
 
 -- A report of a scanner that was imported.
 CREATE TABLE scans (
@@ -303,7 +327,7 @@ CREATE TABLE scans (
 CREATE INDEX scans_by_time ON scans (organisation_id, scanned_at);
 
 -- What a scanner found. `severity`: `critical`, `high`, `medium`, `low`, `informational`. One that a later scan of the same tool
--- and API no longer reports is closed.
+-- and API no longer reports is closed. `path`, `shape`: of the operation it is about, or empty; `url`: as the scanner wrote it.
 CREATE TABLE findings (
     id TEXT PRIMARY KEY,
     organisation_id TEXT NOT NULL REFERENCES organisations (id),
@@ -317,6 +341,7 @@ CREATE TABLE findings (
     message TEXT NOT NULL,
     method TEXT NOT NULL,
     path TEXT NOT NULL,
+    shape TEXT NOT NULL,
     url TEXT NOT NULL,
     first_seen_at BIGINT NOT NULL,
     last_seen_at BIGINT NOT NULL,

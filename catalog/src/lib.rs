@@ -11,8 +11,10 @@ pub mod access;
 pub mod audit;
 pub mod hash;
 pub mod ids;
+pub mod inventory;
 pub mod random;
 mod refusal;
+pub mod scans;
 pub mod store;
 mod time;
 

@@ -36,6 +36,7 @@ impl std::fmt::Display for Version {
 pub struct Description {
     pub(crate) version: Version,
     pub(crate) title: String,
+    pub(crate) api_version: String,
     pub(crate) servers: Vec<String>,
     pub(crate) operations: Vec<Operation>,
     pub(crate) schemas: Schemas,
@@ -52,6 +53,11 @@ impl Description {
     /// `info.title`, or empty.
     pub fn title(&self) -> &str {
         &self.title
+    }
+
+    /// `info.version`: the API's, not the specification's; or empty.
+    pub fn api_version(&self) -> &str {
+        &self.api_version
     }
 
     /// The URLs of the document's own servers, variables replaced by their defaults.
@@ -107,6 +113,8 @@ pub struct Operation {
     pub bases: Vec<String>,
     /// `operationId`.
     pub id: Option<String>,
+    /// `summary`, or empty.
+    pub summary: String,
     /// Whether it should no longer be called.
     pub deprecated: bool,
     /// Path, query, header and cookie parameters.

@@ -153,6 +153,7 @@ fn operation<'a>(
         template,
         bases: servers.unwrap_or_else(|| common.bases.clone()),
         id: at.text("operationId").map(str::to_owned),
+        summary: at.text("summary").unwrap_or_default().to_owned(),
         deprecated: at.flag("deprecated"),
         parameters: all.into_values().collect(),
         body,

@@ -90,18 +90,19 @@ impl Description {
         let operations = operations::read(&mut reader);
         reader.read_pending_schemas();
         let servers = servers::servers(&reader);
-        let title = tree
-            .get("info")
-            .and_then(|info| info.get("title"))
-            .and_then(Node::str)
-            .unwrap_or_default()
-            .to_owned();
+        let info = |name| {
+            let member = tree.get("info").and_then(|info| info.get(name));
+            member.and_then(Node::str).unwrap_or_default()
+        };
+        let api_version = info("version").to_owned();
+        let title = info("title").to_owned();
         let Reader {
             problems, schemas, ..
         } = reader;
         Ok(Description {
             version,
             title,
+            api_version,
             servers,
             operations,
             schemas,

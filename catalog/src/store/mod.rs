@@ -171,6 +171,24 @@ impl Store {
         })
     }
 
+    /// Lets one transaction after another change an organisation's inventory. SQLite has one writer anyway.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn serialise(
+        &self,
+        write: &mut Write,
+        organisation: &crate::ids::OrganisationId,
+    ) -> Result<(), sqlx::Error> {
+        if self.dialect == Dialect::Postgres {
+            sqlx::query("SELECT id FROM organisations WHERE id = $1 FOR UPDATE")
+                .bind(organisation.as_str())
+                .fetch_optional(&mut **write)
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Closes all connections; what was committed is on disk.
     pub async fn close(&self) {
         self.pool.close().await;

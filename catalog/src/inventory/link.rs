@@ -1,0 +1,177 @@
+//! Linking: an API with a target is in the catalog, one without is in discovery.
+//!
+//! In: APIs and a target. Out: links, all or none. An API's base URL must lie under the target's URL; where it does not, the
+//! refusal says both and what target would be right, and [`create_targets`] makes it.
+
+use serde_json::json;
+
+use super::api::{self, Known};
+use super::base_url::BaseUrl;
+use super::target::{self, Target};
+use crate::access::{Actor, Permission};
+use crate::ids::{ApiId, TargetId};
+use crate::store::{Store, Write};
+use crate::{Millis, Refusal};
+
+/// APIs that are changed at once.
+pub const MAX_APIS: usize = 1_000;
+
+/// Not none, not too many.
+pub(super) fn bounded(apis: &[ApiId]) -> Result<(), Refusal> {
+    match apis.len() {
+        0 => Err(Refusal::invalid(
+            "apiIds",
+            "no API is named; name at least one",
+        )),
+        1..=MAX_APIS => Ok(()),
+        many => Err(Refusal::invalid(
+            "apiIds",
+            format!("{many} APIs are named; at most {MAX_APIS} are taken at once"),
+        )),
+    }
+}
+
+/// Links APIs to a target; those that are linked to it already stay so, those that are linked elsewhere move.
+///
+/// # Errors
+/// [`Refusal::Forbidden`], [`Refusal::NotFound`]; [`Refusal::Conflict`] `not-under-target` for the first API that does not lie
+/// under the target. Then nothing is changed.
+pub async fn link(
+    store: &Store,
+    actor: &Actor,
+    apis: &[ApiId],
+    target: &TargetId,
+    now: Millis,
+) -> Result<(), Refusal> {
+    actor.may(Permission::ManageApis)?;
+    bounded(apis)?;
+    let mut write = store.write().await?;
+    let target = target::known(&mut write, &actor.organisation, target).await?;
+    let mut outside: Vec<Known> = Vec::new();
+    for api in apis {
+        let known = api::known(&mut write, &actor.organisation, api).await?;
+        if known.base_url.lies_under(&target.url) {
+            set(&mut write, actor, &known, &target, now).await?;
+        } else {
+            outside.push(known);
+        }
+    }
+    if let Some(first) = outside.first() {
+        return Err(not_under(first, &target, outside.len() - 1));
+    }
+    Ok(write.commit().await?)
+}
+
+fn not_under(api: &Known, target: &Target, more: usize) -> Refusal {
+    let others = match more {
+        0 => String::new(),
+        1 => " (nor does one more)".to_owned(),
+        more => format!(" (nor do {more} more)"),
+    };
+    Refusal::conflict(
+        "not-under-target",
+        "targetId",
+        format!(
+            "“{}” at {} does not lie under the target “{}” at {}{others}: scheme, host and port must be the same, and the path \
+             the target's or below it; create a target for {} and link to that",
+            api.name, api.base_url, target.name, target.url, api.base_url
+        ),
+    )
+}
+
+async fn set(
+    write: &mut Write,
+    actor: &Actor,
+    api: &Known,
+    target: &Target,
+    now: Millis,
+) -> Result<(), Refusal> {
+    if api.target.as_ref() == Some(&target.id) {
+        return Ok(());
+    }
+    sqlx::query("UPDATE apis SET target_id = $1, linked_at = $2, linked_by = $3 WHERE id = $4")
+        .bind(target.id.as_str())
+        .bind(now.0)
+        .bind(actor.name.as_str())
+        .bind(api.id.as_str())
+        .execute(&mut **write)
+        .await?;
+    let details = json!({ "target": target.name, "targetId": target.id, "targetUrl": target.url.to_string() });
+    api::record(write, actor, "api.link", (&api.id, &api.name), details, now).await
+}
+
+/// Takes APIs back to discovery; those that are there already stay so.
+///
+/// # Errors
+/// [`Refusal::Forbidden`], [`Refusal::NotFound`]; then nothing is changed.
+pub async fn unlink(
+    store: &Store,
+    actor: &Actor,
+    apis: &[ApiId],
+    now: Millis,
+) -> Result<(), Refusal> {
+    actor.may(Permission::ManageApis)?;
+    bounded(apis)?;
+    let mut write = store.write().await?;
+    for api in apis {
+        let known = api::known(&mut write, &actor.organisation, api).await?;
+        let Some(before) = &known.target else {
+            continue;
+        };
+        let target = target::known(&mut write, &actor.organisation, before).await?;
+        sqlx::query(
+            "UPDATE apis SET target_id = NULL, linked_at = NULL, linked_by = NULL WHERE id = $1",
+        )
+        .bind(api.as_str())
+        .execute(&mut *write)
+        .await?;
+        let details = json!({ "target": target.name, "targetId": target.id });
+        api::record(
+            &mut write,
+            actor,
+            "api.unlink",
+            (api, &known.name),
+            details,
+            now,
+        )
+        .await?;
+    }
+    Ok(write.commit().await?)
+}
+
+/// The target that an API needs at least: its own base URL.
+///
+/// # Errors
+/// [`Refusal::Forbidden`], [`Refusal::NotFound`].
+pub async fn propose(store: &Store, actor: &Actor, api: &ApiId) -> Result<BaseUrl, Refusal> {
+    Ok(api::get(store, actor, api).await?.base_url)
+}
+
+/// Makes the target each of these APIs needs, where there is none with that URL, and links them. Gives the target of each, in
+/// the order of the APIs.
+///
+/// # Errors
+/// [`Refusal::Forbidden`], [`Refusal::NotFound`]; then nothing is changed.
+pub async fn create_targets(
+    store: &Store,
+    actor: &Actor,
+    apis: &[ApiId],
+    now: Millis,
+) -> Result<Vec<Target>, Refusal> {
+    actor.may(Permission::ManageApis)?;
+    bounded(apis)?;
+    let mut write = store.write().await?;
+    let mut targets = Vec::with_capacity(apis.len());
+    for api in apis {
+        let known = api::known(&mut write, &actor.organisation, api).await?;
+        let found = target::with_url(&mut write, &actor.organisation, &known.base_url).await?;
+        let target = match found {
+            Some(target) => target,
+            None => target::insert(&mut write, actor, &known.name, &known.base_url, now).await?,
+        };
+        set(&mut write, actor, &known, &target, now).await?;
+        targets.push(target);
+    }
+    write.commit().await?;
+    Ok(targets)
+}

@@ -1,0 +1,345 @@
+//! Operations of an API: those of all its definitions' latest revisions, each once.
+//!
+//! In: the operations of a document. Out: rows kept by difference, and lists of an API's operations with their calls, drift and
+//! findings. What has the same method and the same path but for the names of parameters is one operation.
+
+use std::collections::HashMap;
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row as _};
+
+use super::api::{self, SeverityCounts};
+use super::columns::{count, maybe_count, maybe_time, stored, text, time};
+use super::definition::DefinitionKind;
+use super::document::DescribedOperation;
+use super::drift::DriftClass;
+use crate::access::Actor;
+use crate::ids::ApiId;
+use crate::store::{Conditions, Direction, Listing, Page, PageOf, Store, Value, insert_rows};
+use crate::{Millis, Refusal};
+
+/// An operation of an API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// `GET`.
+    pub method: String,
+    /// The whole path template, base path included; the documented one where there is one.
+    pub path: String,
+    /// The path without the names of its parameters: with the method, what tells it from others.
+    pub shape: String,
+    /// `operationId`, or empty.
+    pub name: String,
+    /// `summary`, or empty.
+    pub summary: String,
+    /// Whether it should no longer be called.
+    pub deprecated: bool,
+    /// Seen in traffic.
+    pub observed: bool,
+    /// Documented.
+    pub documented: bool,
+    /// How often it was called.
+    pub calls: Option<u64>,
+    /// When first.
+    pub seen_first_at: Option<Millis>,
+    /// When last.
+    pub seen_last_at: Option<Millis>,
+    /// When the catalog first heard of it.
+    pub discovered_at: Millis,
+    /// Where what is documented and what is seen part; the gravest.
+    pub drift: Option<DriftClass>,
+    /// Open findings.
+    pub findings: SeverityCounts,
+}
+
+/// Which operations to list; what is not said takes all.
+#[derive(Debug, Clone, Default)]
+pub struct OperationFilter {
+    /// A part of the path, the operationId or the summary.
+    pub text: Option<String>,
+    /// The method, whole.
+    pub method: Option<String>,
+    /// Deprecated or not.
+    pub deprecated: Option<bool>,
+    /// Seen in traffic or not.
+    pub observed: Option<bool>,
+    /// Documented or not.
+    pub documented: Option<bool>,
+    /// With this drift.
+    pub drift: Option<DriftClass>,
+    /// With open findings of this severity or a graver one.
+    pub severity: Option<crate::scans::Severity>,
+}
+
+/// What operations are sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OperationSort {
+    /// The path, then the method.
+    #[default]
+    Path,
+    /// The method, then the path.
+    Method,
+    /// How often it was called.
+    Calls,
+    /// When it was first called.
+    FirstSeen,
+    /// When it was last called.
+    LastSeen,
+    /// When the catalog first heard of it.
+    Discovered,
+    /// Open findings, the gravest first to count.
+    Vulnerabilities,
+}
+
+impl OperationSort {
+    fn column(self) -> &'static str {
+        match self {
+            OperationSort::Path => "o.path",
+            OperationSort::Method => "o.method",
+            OperationSort::Calls => "COALESCE(o.calls, -1)",
+            OperationSort::FirstSeen => "COALESCE(o.seen_first_at, 0)",
+            OperationSort::LastSeen => "COALESCE(o.seen_last_at, 0)",
+            OperationSort::Discovered => "o.discovered_at",
+            OperationSort::Vulnerabilities => {
+                "(((o.critical * 100000 + o.high) * 100000 + o.medium) * 10000 + o.low)"
+            }
+        }
+    }
+}
+
+/// An API's operations, each once; `$1` is the API. Sums are cast because PostgreSQL's are NUMERIC.
+const FROM: &str = "(SELECT p.*, COALESCE(d.rank, 9) AS rank, COALESCE(f.critical, 0) AS critical, COALESCE(f.high, 0) AS high, \
+     COALESCE(f.medium, 0) AS medium, COALESCE(f.low, 0) AS low, COALESCE(f.informational, 0) AS informational FROM \
+     (SELECT method, shape, COALESCE(MIN(CASE kind WHEN 'documented' THEN path END), MIN(path)) AS path, MAX(name) AS name, \
+     MAX(summary) AS summary, MAX(deprecated) AS deprecated, MAX(CASE kind WHEN 'observed' THEN 1 ELSE 0 END) AS observed, \
+     MAX(CASE kind WHEN 'documented' THEN 1 ELSE 0 END) AS documented, CAST(SUM(calls) AS BIGINT) AS calls, \
+     MIN(seen_first_at) AS seen_first_at, MAX(seen_last_at) AS seen_last_at, MIN(discovered_at) AS discovered_at \
+     FROM operations WHERE api_id = $1 GROUP BY method, shape) p \
+     LEFT JOIN (SELECT method, shape, MIN(CASE class WHEN 'shadow' THEN 0 WHEN 'contradiction' THEN 1 WHEN 'zombie' THEN 2 \
+     WHEN 'orphan' THEN 3 ELSE 4 END) AS rank FROM drift WHERE api_id = $1 GROUP BY method, shape) d \
+     ON d.method = p.method AND d.shape = p.shape \
+     LEFT JOIN (SELECT method, shape, COUNT(CASE severity WHEN 'critical' THEN 1 END) AS critical, \
+     COUNT(CASE severity WHEN 'high' THEN 1 END) AS high, COUNT(CASE severity WHEN 'medium' THEN 1 END) AS medium, \
+     COUNT(CASE severity WHEN 'low' THEN 1 END) AS low, COUNT(CASE severity WHEN 'informational' THEN 1 END) AS informational \
+     FROM findings WHERE api_id = $1 AND closed_at IS NULL GROUP BY method, shape) f \
+     ON f.method = p.method AND f.shape = p.shape) o";
+
+/// The same in the order in which [`FROM`] ranks.
+const RANKS: [DriftClass; 5] = [
+    DriftClass::Shadow,
+    DriftClass::Contradiction,
+    DriftClass::Zombie,
+    DriftClass::Orphan,
+    DriftClass::Undocumented,
+];
+
+fn read(row: &AnyRow) -> Result<Operation, sqlx::Error> {
+    let rank = usize::try_from(count(row, "rank")?).unwrap_or(usize::MAX);
+    Ok(Operation {
+        method: text(row, "method")?,
+        path: text(row, "path")?,
+        shape: text(row, "shape")?,
+        name: text(row, "name")?,
+        summary: text(row, "summary")?,
+        deprecated: count(row, "deprecated")? != 0,
+        observed: count(row, "observed")? != 0,
+        documented: count(row, "documented")? != 0,
+        calls: maybe_count(row, "calls")?,
+        seen_first_at: maybe_time(row, "seen_first_at")?,
+        seen_last_at: maybe_time(row, "seen_last_at")?,
+        discovered_at: time(row, "discovered_at")?,
+        drift: RANKS.get(rank).copied(),
+        findings: SeverityCounts {
+            critical: count(row, "critical")?,
+            high: count(row, "high")?,
+            medium: count(row, "medium")?,
+            low: count(row, "low")?,
+            informational: count(row, "informational")?,
+        },
+    })
+}
+
+/// One page of an API's operations.
+///
+/// # Errors
+/// [`Refusal::Forbidden`], [`Refusal::NotFound`].
+pub async fn list(
+    store: &Store,
+    actor: &Actor,
+    api: &ApiId,
+    filter: &OperationFilter,
+    sort: OperationSort,
+    direction: Direction,
+    page: Page,
+) -> Result<PageOf<Operation>, Refusal> {
+    api::get(store, actor, api).await?;
+    let mut all = Conditions::default();
+    // The first value is the API: the list itself asks for it as $1.
+    all.and("? <> ''", [api.as_str().into()]);
+    if let Some(text) = filter.text.as_deref().map(str::trim)
+        && !text.is_empty()
+    {
+        all.and_like(
+            "lower(o.path) LIKE ? ESCAPE '!' OR lower(o.name) LIKE ? ESCAPE '!' OR lower(o.summary) LIKE ? ESCAPE '!'",
+            text,
+        );
+    }
+    if let Some(method) = &filter.method {
+        all.and("o.method = ?", [method.trim().to_uppercase().into()]);
+    }
+    for (asked, clause) in [
+        (filter.deprecated, "o.deprecated = ?"),
+        (filter.observed, "o.observed = ?"),
+        (filter.documented, "o.documented = ?"),
+    ] {
+        if let Some(asked) = asked {
+            all.and(clause, [Value::from(asked)]);
+        }
+    }
+    if let Some(drift) = filter.drift {
+        all.and(
+            "EXISTS (SELECT 1 FROM drift x WHERE x.api_id = $1 AND x.method = o.method AND x.shape = o.shape AND x.class = ?)",
+            [drift.name().into()],
+        );
+    }
+    if let Some(severity) = filter.severity {
+        use crate::scans::Severity;
+        let clause = match severity {
+            Severity::Critical => "o.critical > 0",
+            Severity::High => "o.critical + o.high > 0",
+            Severity::Medium => "o.critical + o.high + o.medium > 0",
+            Severity::Low => "o.critical + o.high + o.medium + o.low > 0",
+            Severity::Informational => {
+                "o.critical + o.high + o.medium + o.low + o.informational > 0"
+            }
+        };
+        all.and(clause, []);
+    }
+    let listing = Listing {
+        columns: "o.method, o.path, o.shape, o.name, o.summary, o.deprecated, o.observed, o.documented, o.calls, \
+                  o.seen_first_at, o.seen_last_at, o.discovered_at, o.rank, o.critical, o.high, o.medium, o.low, \
+                  o.informational",
+        from: FROM,
+        conditions: all,
+        order: sort.column(),
+        direction,
+        tie: match sort {
+            OperationSort::Path => "o.method",
+            _ => "o.path || ' ' || o.method",
+        },
+    };
+    listing.page(store, page, read).await
+}
+
+/// What a row says that may change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Kept {
+    name: String,
+    summary: String,
+    deprecated: bool,
+    calls: Option<i64>,
+    seen_first_at: Option<i64>,
+    seen_last_at: Option<i64>,
+}
+
+/// Rows of a definition by method and path.
+type Rows = HashMap<(String, String), (Kept, i64, i64)>;
+
+/// A definition as its operations have it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Owner<'a> {
+    pub(super) definition: &'a str,
+    pub(super) api: &'a str,
+    pub(super) kind: DefinitionKind,
+}
+
+/// Makes the rows of a definition what the latest document says, touching only what differs. `revision`: its number.
+pub(super) async fn replace(
+    connection: &mut AnyConnection,
+    owner: Owner<'_>,
+    operations: &[DescribedOperation],
+    revision: i64,
+    now: Millis,
+) -> Result<(), Refusal> {
+    let mut before = load(connection, owner.definition).await?;
+    let mut rows = Vec::new();
+    for operation in operations {
+        let kept = Kept {
+            name: operation.name.clone(),
+            summary: operation.summary.clone(),
+            deprecated: operation.deprecated,
+            calls: operation.calls.map(stored),
+            seen_first_at: operation.seen_first_at.map(|at| at.0),
+            seen_last_at: operation.seen_last_at.map(|at| at.0),
+        };
+        let old = before.remove(&(operation.method.clone(), operation.path.clone()));
+        let (first, discovered) = match old {
+            Some((old, _, _)) if old == kept => continue,
+            Some((_, first, discovered)) => (first, discovered),
+            None => (revision, now.0),
+        };
+        rows.push(vec![
+            owner.definition.into(),
+            operation.method.as_str().into(),
+            operation.path.as_str().into(),
+            operation.shape.as_str().into(),
+            owner.api.into(),
+            owner.kind.name().into(),
+            kept.name.into(),
+            kept.summary.into(),
+            kept.deprecated.into(),
+            first.into(),
+            discovered.into(),
+            kept.calls.into(),
+            kept.seen_first_at.into(),
+            kept.seen_last_at.into(),
+        ]);
+    }
+    for (method, path) in before.into_keys() {
+        sqlx::query(
+            "DELETE FROM operations WHERE definition_id = $1 AND method = $2 AND path = $3",
+        )
+        .bind(owner.definition)
+        .bind(method)
+        .bind(path)
+        .execute(&mut *connection)
+        .await?;
+    }
+    insert_rows(
+        connection,
+        "INSERT INTO operations (definition_id, method, path, shape, api_id, kind, name, summary, deprecated, first_revision, \
+         discovered_at, calls, seen_first_at, seen_last_at)",
+        "ON CONFLICT (definition_id, method, path) DO UPDATE SET name = excluded.name, summary = excluded.summary, \
+         deprecated = excluded.deprecated, calls = excluded.calls, seen_first_at = excluded.seen_first_at, \
+         seen_last_at = excluded.seen_last_at",
+        rows,
+    )
+    .await?;
+    Ok(())
+}
+
+async fn load(connection: &mut AnyConnection, definition: &str) -> Result<Rows, Refusal> {
+    let rows = sqlx::query(
+        "SELECT method, path, name, summary, deprecated, calls, seen_first_at, seen_last_at, first_revision, discovered_at \
+         FROM operations WHERE definition_id = $1",
+    )
+    .bind(definition)
+    .fetch_all(connection)
+    .await?;
+    let mut all = Rows::with_capacity(rows.len());
+    for row in &rows {
+        let deprecated: i64 = row.try_get(4)?;
+        let kept = Kept {
+            name: row.try_get(2)?,
+            summary: row.try_get(3)?,
+            deprecated: deprecated != 0,
+            calls: row.try_get(5)?,
+            seen_first_at: row.try_get(6)?,
+            seen_last_at: row.try_get(7)?,
+        };
+        all.insert(
+            (row.try_get(0)?, row.try_get(1)?),
+            (kept, row.try_get(8)?, row.try_get(9)?),
+        );
+    }
+    Ok(all)
+}

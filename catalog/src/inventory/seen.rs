@@ -1,0 +1,266 @@
+//! What a collector sees of a host: calls, times, and who calls.
+//!
+//! In: the latest figures, as often as the collector reports them. Out: figures of the definition and its operations, and callers;
+//! each report replaces the one before. No revision comes of it.
+
+use std::collections::HashMap;
+
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::columns::{count, id, maybe_time, stored, text};
+use super::{api, document, revision};
+use crate::access::Actor;
+use crate::ids::{ApiId, DefinitionId, OrganisationId, SourceId};
+use crate::store::{Conditions, Direction, Listing, Page, PageOf, Store, insert_rows};
+use crate::{Millis, Refusal};
+
+/// Callers of one definition that are kept, those with the most calls.
+const MAX_CALLERS: usize = 1_000;
+/// Operations one report may have.
+const MAX_OPERATIONS: usize = 20_000;
+
+/// A collector's report.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// Exchanges that were seen.
+    pub exchanges: u64,
+    /// The first of them.
+    pub first: Option<Millis>,
+    /// The last of them.
+    pub last: Option<Millis>,
+    /// By operation.
+    pub operations: Vec<SeenOperation>,
+    /// Who called.
+    pub callers: Vec<SeenCaller>,
+}
+
+/// What was seen of an operation.
+#[derive(Debug, Clone)]
+pub struct SeenOperation {
+    /// `GET`.
+    pub method: String,
+    /// The whole path template.
+    pub path: String,
+    /// How often it was called.
+    pub calls: u64,
+    /// When first.
+    pub first: Option<Millis>,
+    /// When last.
+    pub last: Option<Millis>,
+}
+
+/// Who called.
+#[derive(Debug, Clone)]
+pub struct SeenCaller {
+    /// Known how.
+    pub kind: CallerKind,
+    /// By which name.
+    pub name: String,
+    /// How often.
+    pub calls: u64,
+    /// When last.
+    pub last: Option<Millis>,
+}
+
+/// How a caller is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CallerKind {
+    /// The shim it came through.
+    Shim,
+    /// The consumer the gateway knows it as.
+    Consumer,
+    /// What it calls itself.
+    Client,
+}
+
+impl CallerKind {
+    /// All.
+    pub const ALL: [CallerKind; 3] = [CallerKind::Shim, CallerKind::Consumer, CallerKind::Client];
+
+    /// As it is stored and as the REST API writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            CallerKind::Shim => "shim",
+            CallerKind::Consumer => "consumer",
+            CallerKind::Client => "client",
+        }
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<CallerKind> {
+        CallerKind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// Keeps a report. The credential was checked before: it says organisation and source.
+///
+/// # Errors
+/// [`Refusal::NotFound`] for a host of which no revision was kept; [`Refusal::Invalid`] for too many operations.
+pub async fn report(
+    store: &Store,
+    organisation: &OrganisationId,
+    source: &SourceId,
+    host: &str,
+    seen: Seen,
+) -> Result<(), Refusal> {
+    if seen.operations.len() > MAX_OPERATIONS {
+        return Err(Refusal::invalid(
+            "operations",
+            format!(
+                "there are {}; at most {MAX_OPERATIONS} are taken",
+                seen.operations.len()
+            ),
+        ));
+    }
+    let host = host.to_lowercase();
+    let mut write = store.write().await?;
+    let origin = revision::origin(&mut write, organisation, source, &host).await?;
+    let Some(known) = origin.definition else {
+        return Err(Refusal::not_found("host", host));
+    };
+    sqlx::query(
+        "UPDATE definitions SET exchanges = $1, seen_first_at = $2, seen_last_at = $3 WHERE id = $4",
+    )
+    .bind(stored(seen.exchanges))
+    .bind(seen.first.map(|at| at.0))
+    .bind(seen.last.map(|at| at.0))
+    .bind(known.id.as_str())
+    .execute(&mut *write)
+    .await?;
+    let rows = sqlx::query(
+        "SELECT method, path, calls, seen_first_at, seen_last_at FROM operations WHERE definition_id = $1",
+    )
+    .bind(known.id.as_str())
+    .fetch_all(&mut *write)
+    .await?;
+    type Figures = (Option<i64>, Option<i64>, Option<i64>);
+    let mut before: HashMap<(String, String), Figures> = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        before.insert(
+            (row.try_get(0)?, row.try_get(1)?),
+            (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?),
+        );
+    }
+    for operation in &seen.operations {
+        let figures = (
+            Some(stored(operation.calls)),
+            operation.first.map(|at| at.0),
+            operation.last.map(|at| at.0),
+        );
+        // Operations that are not in the latest revision come with the next one.
+        let key = (operation.method.to_uppercase(), operation.path.clone());
+        if before.get(&key).is_none_or(|known| *known == figures) {
+            continue;
+        }
+        sqlx::query(
+            "UPDATE operations SET calls = $1, seen_first_at = $2, seen_last_at = $3 WHERE definition_id = $4 AND method = $5 \
+             AND path = $6",
+        )
+        .bind(figures.0)
+        .bind(figures.1)
+        .bind(figures.2)
+        .bind(known.id.as_str())
+        .bind(key.0)
+        .bind(key.1)
+        .execute(&mut *write)
+        .await?;
+    }
+    replace_callers(&mut write, known.id.as_str(), seen.callers).await?;
+    Ok(write.commit().await?)
+}
+
+async fn replace_callers(
+    connection: &mut sqlx::AnyConnection,
+    definition: &str,
+    callers: Vec<SeenCaller>,
+) -> Result<(), Refusal> {
+    let mut all: HashMap<(CallerKind, String), (u64, Option<Millis>)> = HashMap::new();
+    for caller in callers {
+        let name = document::clean(&caller.name, 200);
+        let entry = all.entry((caller.kind, name)).or_default();
+        entry.0 = entry.0.saturating_add(caller.calls);
+        entry.1 = entry.1.max(caller.last);
+    }
+    let mut all: Vec<_> = all.into_iter().collect();
+    all.sort_by(|a, b| b.1.0.cmp(&a.1.0).then_with(|| a.0.cmp(&b.0)));
+    all.truncate(MAX_CALLERS);
+    sqlx::query("DELETE FROM callers WHERE definition_id = $1")
+        .bind(definition)
+        .execute(&mut *connection)
+        .await?;
+    let rows = all.into_iter().map(|((kind, name), (calls, last))| {
+        vec![
+            definition.into(),
+            kind.name().into(),
+            name.into(),
+            stored(calls).into(),
+            last.map(|at| at.0).into(),
+        ]
+    });
+    insert_rows(
+        connection,
+        "INSERT INTO callers (definition_id, kind, name, calls, seen_last_at)",
+        "",
+        rows.collect(),
+    )
+    .await?;
+    Ok(())
+}
+
+/// Who calls an API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The definition whose traffic it is.
+    pub definition: DefinitionId,
+    /// Known how.
+    pub kind: CallerKind,
+    /// By which name.
+    pub name: String,
+    /// How often.
+    pub calls: u64,
+    /// When last.
+    pub seen_last_at: Option<Millis>,
+}
+
+/// One page of who calls an API, those with the most calls first.
+///
+/// # Errors
+/// [`Refusal::Forbidden`], [`Refusal::NotFound`].
+pub async fn callers(
+    store: &Store,
+    actor: &Actor,
+    api: &ApiId,
+    kind: Option<CallerKind>,
+    page: Page,
+) -> Result<PageOf<Caller>, Refusal> {
+    api::get(store, actor, api).await?;
+    let mut conditions = Conditions::default();
+    conditions.and("d.api_id = ?", [api.as_str().into()]);
+    if let Some(kind) = kind {
+        conditions.and("c.kind = ?", [kind.name().into()]);
+    }
+    let listing = Listing {
+        columns: "c.definition_id, c.kind, c.name, c.calls, c.seen_last_at",
+        from: "callers c JOIN definitions d ON d.id = c.definition_id",
+        conditions,
+        order: "c.calls",
+        direction: Direction::Descending,
+        tie: "c.kind || ' ' || c.name",
+    };
+    listing.page(store, page, read).await
+}
+
+fn read(row: &AnyRow) -> Result<Caller, sqlx::Error> {
+    let kind = text(row, "kind")?;
+    Ok(Caller {
+        definition: id(row, "definition_id", DefinitionId::parse)?,
+        kind: CallerKind::parse(&kind)
+            .ok_or_else(|| sqlx::Error::Decode(format!("`{kind}` is no kind of caller").into()))?,
+        name: text(row, "name")?,
+        calls: count(row, "calls")?,
+        seen_last_at: maybe_time(row, "seen_last_at")?,
+    })
+}
