@@ -2,7 +2,7 @@
 //!
 //! In: batches of exchanges over gRPC and gRPC-Web, or a recording. Out: acknowledgements that mean durable, documents,
 //! metrics, a live page. It never acknowledges what is not on disk, never counts a batch twice, never holds more in
-//! memory than its settings allow, and never looks up or contacts anybody.
+//! memory than its settings allow, and never contacts anybody but the catalog it was registered with.
 
 pub mod admin;
 pub mod check;
@@ -15,6 +15,7 @@ pub mod emission;
 pub mod envelope;
 pub mod explain;
 pub mod findings;
+pub mod forward;
 pub mod gate;
 pub mod har;
 pub mod hosts;
@@ -24,6 +25,7 @@ pub mod learn;
 pub mod learners;
 pub mod listen;
 pub mod metrics;
+pub mod private_file;
 pub mod quantity;
 pub mod refusals;
 pub mod rules;

@@ -9,8 +9,7 @@
 //! Comparison takes the same time wherever two hashes differ.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, fchown};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +18,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+use crate::private_file::{self, FileError};
 
 /// What every token starts with, so that secret scanners and people know one when they see it.
 pub const PREFIX: &str = "sil_";
@@ -67,6 +68,9 @@ pub enum TokenError {
         /// What it said.
         source: io::Error,
     },
+    /// The file cannot be replaced.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The file is not ours.
     #[error(
         "{path} is not a token file: {source}; restore it from a backup, or delete it and create every token anew"
@@ -270,56 +274,24 @@ impl Tokens {
     /// Keeps other commands from changing the file while the result lives, and takes over what they changed before: of two
     /// changes at the same time none is lost.
     fn alone(&mut self) -> Result<File, TokenError> {
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        let lock = fs::create_dir_all(dir)
-            .and_then(|()| File::open(dir))
-            .and_then(|dir| dir.lock().map(|()| dir))
-            .map_err(|source| TokenError::Io {
-                what: "lock the directory of",
-                path: self.path.clone(),
-                source,
-            })?;
+        let lock = private_file::alone(self.path.parent().unwrap_or(Path::new(".")))?;
         self.reload()?;
         Ok(lock)
     }
 
     /// Replaces the file.
     fn save(&mut self) -> Result<(), TokenError> {
-        let failed = |what| {
-            let path = self.path.clone();
-            move |source| TokenError::Io { what, path, source }
-        };
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        let text = serde_json::to_vec_pretty(&OnDisk {
+        let on_disk = OnDisk {
             tokens: self.tokens.clone(),
-        })
-        .map_err(|error| failed("write")(error.into()))?;
-        // A temporary file is created with mode 0600.
-        let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed("write"))?;
-        file.write_all(&text)
-            .and_then(|()| give_to_owner_of(dir, file.as_file()))
-            .and_then(|()| file.as_file().sync_all())
-            .map_err(failed("write"))?;
-        file.persist(&self.path)
-            .map_err(|error| failed("replace")(error.error))?;
-        File::open(dir)
-            .and_then(|dir| dir.sync_all())
-            .map_err(failed("synchronise the directory of"))?;
+        };
+        let text = serde_json::to_vec_pretty(&on_disk).map_err(|error| TokenError::Io {
+            what: "write",
+            path: self.path.clone(),
+            source: error.into(),
+        })?;
+        private_file::replace(&self.path, &text)?;
         self.stamp = None;
         Ok(())
-    }
-}
-
-/// Makes the owner of a directory the owner of a file in it, if the caller may.
-fn give_to_owner_of(dir: &Path, file: &File) -> io::Result<()> {
-    let (owner, own) = (fs::metadata(dir)?, file.metadata()?);
-    if (owner.uid(), owner.gid()) == (own.uid(), own.gid()) {
-        return Ok(());
-    }
-    match fchown(file, Some(owner.uid()), Some(owner.gid())) {
-        // Not an administrator: the file is the caller's, as every file they make there.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        given => given,
     }
 }
 
@@ -374,7 +346,7 @@ fn hash(secret: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     const NOW: u64 = 1_800_000_000;
 
