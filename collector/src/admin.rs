@@ -3,6 +3,7 @@
 //! In: GET requests. Out: text, JSON, YAML, one HTML page. Nothing can be changed here. Answers only to names it was given
 //! (localhost, addresses, `admin_hosts`), so that a web page elsewhere cannot read it through a name it rebinds.
 
+mod forwarding;
 mod live;
 
 use std::net::{IpAddr, SocketAddr};
@@ -26,6 +27,7 @@ use silhouette_reconstruct::{DocumentOptions, HostName, OpenApi, Summary};
 
 use crate::emission::Emission;
 use crate::explain::Explained;
+use crate::forward::standing::Standing;
 use crate::gate::Gate;
 use crate::hosts::{Host, Hosts};
 use crate::journal::Shared;
@@ -36,6 +38,7 @@ use crate::shims::Shims;
 use crate::tokens::{Denied, Scope};
 use crate::writer::Health;
 
+pub use forwarding::forwarded_host;
 pub use live::Pulse;
 
 /// What the pages show.
@@ -61,6 +64,8 @@ pub struct Admin {
     pub pulse: Arc<Pulse>,
     /// How documents are emitted.
     pub emission: Arc<Emission>,
+    /// How forwarding to the catalog stands.
+    pub forwarding: Arc<Standing>,
     /// Names it answers to, besides localhost and addresses; lower case.
     pub names: Vec<String>,
     /// Where shims send to, for the page's advice.
@@ -82,8 +87,9 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/hosts/{host}/openapi.yaml", get(document_yaml))
         .route("/v1/hosts/{host}/explain", get(explain))
         .route("/v1/shims", get(shims))
+        .route("/v1/forwarding", get(forwarding::forwarding))
         .route("/v1/live", get(live::live))
-        .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing here; there are /, /healthz, /readyz, /metrics, /v1/hosts, /v1/hosts/{host}/openapi.json, /v1/hosts/{host}/openapi.yaml, /v1/hosts/{host}/explain, /v1/shims and /v1/live") })
+        .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing here; there are /, /healthz, /readyz, /metrics, /v1/hosts, /v1/hosts/{host}/openapi.json, /v1/hosts/{host}/openapi.yaml, /v1/hosts/{host}/explain, /v1/shims, /v1/forwarding and /v1/live") })
         .layer(middleware::from_fn_with_state(admin.clone(), guard))
         .with_state(admin)
 }
@@ -252,6 +258,7 @@ async fn metrics(State(admin): Shown) -> Response {
         admin.shims.active(crate::unix_millis()) as u64,
     );
     set(&metrics.ready, u64::from(admin.health.problem().is_none()));
+    forwarding::set_metrics(&admin);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(CONTENT_TYPE, kind)], metrics.text()).into_response()
 }

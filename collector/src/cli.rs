@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{ConfigError, Settings};
+use crate::forward::command;
 use crate::quantity::Span;
 use crate::{check, diff, explain, learn};
 
@@ -26,6 +27,8 @@ Examples:
       A token for one shim; from then on every shim needs one
   silhouette-collector serve --listen 0.0.0.0:4320 --tls-cert cert.pem --tls-key key.pem
       Take telemetry from other machines
+  silhouette-collector register --catalog https://catalog.example.org --token-file token.txt
+      Forward what is learnt to a catalog
   silhouette-collector serve --help
       Every setting, with its flag and its environment variable
 
@@ -57,6 +60,14 @@ pub enum Command {
     /// Create, list and revoke the tokens shims authenticate with
     #[command(subcommand, after_help = TOKEN_HELP)]
     Token(Token),
+    /// Register this collector with a catalog: what it learns is forwarded there from then on
+    #[command(after_help = REGISTER_HELP)]
+    Register(command::RegisterArgs),
+    /// Take leave of the catalog; nothing is forwarded any more
+    Unregister(command::UnregisterArgs),
+    /// How forwarding to the catalog stands
+    #[command(subcommand)]
+    Forward(command::Forward),
     /// Check the configuration without starting: prints what would be in effect, or what is wrong
     CheckConfig(Serve),
     /// Print a completion script for a shell
@@ -79,6 +90,18 @@ Examples:
   silhouette-collector serve --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0
       Ports of the system's choice; the first line on stdout tells them:
       listening telemetry=127.0.0.1:39041 admin=127.0.0.1:40173";
+
+const REGISTER_HELP: &str = "\
+Add a source of type Traffic analyzer in the catalog; it shows a registration token that lives 48 hours and is for one collector.
+The credential it is exchanged for is kept in the data directory, readable by the collector's user only. A collector that runs
+takes the registration up within a second. If the answer got lost, run the same command again.
+
+Examples:
+  silhouette-collector register --catalog https://catalog.example.org --token-file token.txt
+  silhouette-collector register --catalog http://127.0.0.1:4330 --token slr_…
+  silhouette-collector forward status
+      What waits, per host, and what went wrong last
+  silhouette-collector unregister";
 
 const TOKEN_HELP: &str = "\
 A running collector notices changes within a second. Only a hash of a token is kept.

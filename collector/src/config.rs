@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::forward;
 use crate::quantity::{Size, Span};
 
 /// Settings as an operator writes them. The same struct is the flags, the environment and the TOML file, so that a
@@ -226,6 +227,51 @@ pub struct Settings {
     )]
     pub drop_after: Option<Span>,
 
+    /// Operations a host needs before it is forwarded to the catalog [default: 3]
+    #[arg(
+        long,
+        env = "SILHOUETTE_MINIMUM_OPERATIONS",
+        value_name = "COUNT",
+        help_heading = "Forwarding"
+    )]
+    pub minimum_operations: Option<usize>,
+
+    /// How long a host's document stays as it is before it is a revision [default: 60s]
+    #[arg(
+        long,
+        env = "SILHOUETTE_SETTLE",
+        value_name = "SPAN",
+        help_heading = "Forwarding"
+    )]
+    pub settle: Option<Span>,
+
+    /// After how long one that keeps changing is a revision all the same [default: 5m]
+    #[arg(
+        long,
+        env = "SILHOUETTE_SETTLE_LIMIT",
+        value_name = "SPAN",
+        help_heading = "Forwarding"
+    )]
+    pub settle_limit: Option<Span>,
+
+    /// Disk space for revisions that wait for the catalog; beyond it older ones of a host are folded into its newest [default: 1g]
+    #[arg(
+        long,
+        env = "SILHOUETTE_OUTBOX_BYTES",
+        value_name = "SIZE",
+        help_heading = "Forwarding"
+    )]
+    pub outbox_bytes: Option<Size>,
+
+    /// How often the catalog is told what a host was called, besides with each revision [default: 5m]
+    #[arg(
+        long,
+        env = "SILHOUETTE_SEEN_INTERVAL",
+        value_name = "SPAN",
+        help_heading = "Forwarding"
+    )]
+    pub seen_interval: Option<Span>,
+
     /// Threads that learn; 0 is one per core [default: 0]
     #[arg(
         long,
@@ -314,6 +360,10 @@ pub struct Config {
     pub stale_after: Option<Duration>,
     /// Unseen for so long: gone. `None`: never.
     pub drop_after: Option<Duration>,
+    /// Operations of a document that is forwarded.
+    pub minimum_operations: usize,
+    /// How documents become revisions, and where these wait.
+    pub forward: forward::Settings,
     /// Learning threads, at least 1.
     pub learners: usize,
     /// Log filter.
@@ -411,7 +461,7 @@ impl Settings {
             listen, admin_listen, admin_hosts, admin_tls, max_connections, header_timeout, tls_cert, tls_key,
             tls_client_ca, allow_anonymous, data_dir, journal_limit, checkpoint_interval, checkpoint_bytes,
             disk_reserve, max_message, ingest_buffer, learn_buffer, max_body, max_hosts, host_memory, model_memory,
-            rules, stale_after, drop_after, learners, log, log_format)
+            rules, stale_after, drop_after, minimum_operations, settle, settle_limit, outbox_bytes, seen_interval, learners, log, log_format)
     }
 
     /// Fills in the defaults and checks every value.
@@ -557,6 +607,37 @@ impl Settings {
             rules: self.rules,
             stale_after: unseen("stale_after", self.stale_after, 30)?,
             drop_after: unseen("drop_after", self.drop_after, 90)?,
+            minimum_operations: count(
+                "minimum_operations",
+                self.minimum_operations,
+                3,
+                1..=10_000,
+                "1 to 10000",
+            )?,
+            forward: forward::Settings {
+                settle: span("settle", self.settle, 60_000, 0..=86_400_000, "0s to 1d")?,
+                settle_limit: span(
+                    "settle_limit",
+                    self.settle_limit,
+                    300_000,
+                    0..=86_400_000,
+                    "0s to 1d, and at least settle",
+                )?,
+                outbox_bytes: size(
+                    "outbox_bytes",
+                    self.outbox_bytes,
+                    1 << 30,
+                    1 << 20..=1 << 50,
+                    "at least 1m",
+                )?,
+                seen_interval: span(
+                    "seen_interval",
+                    self.seen_interval,
+                    300_000,
+                    1_000..=86_400_000,
+                    "1s to 1d",
+                )?,
+            },
             learners: match count("learners", self.learners, 0, 0..=1024, "0 to 1024")? {
                 0 => std::thread::available_parallelism().map_or(1, usize::from),
                 n => n,
@@ -571,6 +652,13 @@ impl Settings {
                 name: "drop_after",
                 value: Span(drop).to_string(),
                 want: "at least stale_after, or 0s for never: an operation is stale before it leaves",
+            });
+        }
+        if config.forward.settle_limit < config.forward.settle {
+            return Err(ConfigError::Range {
+                name: "settle_limit",
+                value: Span(config.forward.settle_limit).to_string(),
+                want: "at least settle: a document that does not change is not to wait longer than one that does",
             });
         }
         if config.ingest_buffer < config.max_message {

@@ -207,6 +207,26 @@ impl Collector {
         })
     }
 
+    /// What the collector answers to a GET, when that is what was asked for.
+    pub fn fetch(&self, path: &str) -> Result<String, DescribedError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| DescribedError::Unreachable {
+                url: self.collector.clone(),
+                problem: error.to_string(),
+                hint: String::new(),
+            })?;
+        match runtime.block_on(self.get(path))? {
+            (200, body) => Ok(body),
+            (status, body) => Err(DescribedError::Refused {
+                url: self.collector.clone(),
+                status,
+                why: reason(&body, status),
+            }),
+        }
+    }
+
     /// The status and body of a GET.
     async fn get(&self, path: &str) -> Result<(u16, String), DescribedError> {
         let unreachable = |problem: String| DescribedError::Unreachable {

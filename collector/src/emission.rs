@@ -19,6 +19,8 @@ pub struct Emission {
     pub stale_after: Option<Duration>,
     /// Unseen for so long: left out. `None`: never.
     pub drop_after: Option<Duration>,
+    /// Documents with fewer operations are not forwarded.
+    pub minimum_operations: usize,
 }
 
 impl Emission {
@@ -29,6 +31,7 @@ impl Emission {
             now_unix_millis: Some(now),
             stale_after: self.stale_after.map(millis),
             drop_after: self.drop_after.map(millis),
+            min_operations: self.minimum_operations,
             rules: Arc::new(self.rules.current().of(host)),
             ..DocumentOptions::default()
         }

@@ -119,6 +119,11 @@ impl Host {
         hosts.memory.fetch_sub(before, Relaxed);
     }
 
+    /// Counts what the model was told: another number, maybe another document.
+    pub fn version(&self) -> u64 {
+        self.observed.load(Relaxed)
+    }
+
     /// The model as bytes, for a checkpoint.
     pub fn to_bytes(&self, hosts: &Hosts) -> Vec<u8> {
         let model = self.model.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{CommandFactory, Parser};
 use silhouette_collector::cli::{Cli, Command, Token};
 use silhouette_collector::config::{Config, LogFormat};
+use silhouette_collector::forward::command;
 use silhouette_collector::rules::RulesInForce;
 use silhouette_collector::serve::Server;
 use silhouette_collector::tokens::{Scope, Tokens};
@@ -65,6 +66,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             RulesInForce::new(config.rules.clone()).context("setting `rules`")?;
             println!("{config:#?}");
         }
+        Command::Register(args) => command::register(&args)?,
+        Command::Unregister(args) => command::unregister(&args)?,
+        Command::Forward(command::Forward::Status(args)) => command::status(&args)?,
         Command::Token(command) => token(command)?,
         Command::Completions { shell } => {
             let name = "silhouette-collector";

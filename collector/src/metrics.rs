@@ -121,6 +121,22 @@ pub struct Metrics {
     pub journal_damages: Counter,
     /// Hosts that gave way to others.
     pub hosts_evicted: Counter,
+    /// 1 while the catalog answers.
+    pub forward_connected: Gauge,
+    /// Revisions that wait for the catalog.
+    pub forward_pending: Gauge,
+    /// Bytes they take.
+    pub forward_bytes: Gauge,
+    /// Seconds the oldest of them has waited.
+    pub forward_oldest: Gauge,
+    /// Hosts with too few operations yet.
+    pub forward_hosts_waiting: Gauge,
+    /// Revisions the catalog took.
+    pub forward_delivered: Counter,
+    /// Revisions folded into newer ones.
+    pub forward_merged: Gauge,
+    /// Calls of the catalog that failed.
+    pub forward_failures: Family<Reason, Counter>,
 }
 
 impl Default for Metrics {
@@ -218,6 +234,32 @@ impl Default for Metrics {
             hosts_evicted: metric!(
                 "hosts_evicted",
                 "Hosts without any success that gave way to others"
+            ),
+            forward_connected: metric!("forward_connected", "1 while the catalog answers"),
+            forward_pending: metric!(
+                "forward_revisions_pending",
+                "Revisions that wait for the catalog"
+            ),
+            forward_bytes: metric!("forward_outbox_bytes", "Size of the revisions that wait"),
+            forward_oldest: metric!(
+                "forward_oldest_seconds",
+                "How long the oldest revision has waited"
+            ),
+            forward_hosts_waiting: metric!(
+                "forward_hosts_waiting",
+                "Hosts that have too few operations to be forwarded"
+            ),
+            forward_delivered: metric!(
+                "forward_revisions_delivered",
+                "Revisions the catalog took"
+            ),
+            forward_merged: metric!(
+                "forward_revisions_merged",
+                "Revisions folded into newer ones because the outbox was full"
+            ),
+            forward_failures: metric!(
+                "forward_failures",
+                "Calls of the catalog that failed, and documents it refused"
             ),
             registry: Registry::default(),
         };

@@ -25,6 +25,7 @@ use crate::admin::{self, Admin, Pulse};
 use crate::config::Config;
 use crate::emission::Emission;
 use crate::envelope::Envelope;
+use crate::forward::Forwarding;
 use crate::gate::{Gate, GateError};
 use crate::hosts::{Bounds, Hosts};
 use crate::journal::{Journal, JournalError, Limits, Recovery};
@@ -102,6 +103,7 @@ pub struct Server {
     writer: JoinHandle<()>,
     end: watch::Sender<bool>,
     upkeep: Upkeep,
+    forwarding: Forwarding,
     // Held until the end: two collectors in one directory would count everything twice.
     _lock: File,
 }
@@ -201,6 +203,20 @@ impl Server {
         }));
         let scheme = if tls.is_some() { "https" } else { "http" };
         let for_upkeep = hosts.clone();
+        let emission = Arc::new(Emission {
+            rules: rules.clone(),
+            stale_after: config.stale_after,
+            drop_after: config.drop_after,
+            minimum_operations: config.minimum_operations,
+        });
+        let forwarding = Forwarding::start(
+            &config.data_dir,
+            config.forward,
+            hosts.clone(),
+            emission.clone(),
+            metrics.clone(),
+        )
+        .map_err(io_error("start the emitter thread for", &config.data_dir))?;
         let pages = Arc::new(Admin {
             hosts,
             shims,
@@ -211,11 +227,8 @@ impl Server {
             gate: gate.clone(),
             refusals: refusals.clone(),
             pulse: Arc::new(Pulse::default()),
-            emission: Arc::new(Emission {
-                rules: rules.clone(),
-                stale_after: config.stale_after,
-                drop_after: config.drop_after,
-            }),
+            emission,
+            forwarding: forwarding.standing(),
             names: config.admin_hosts.clone(),
             telemetry_url: format!("{scheme}://{telemetry}"),
             started: Instant::now(),
@@ -258,6 +271,7 @@ impl Server {
                 drop_after: config.drop_after,
                 data_dir: config.data_dir,
             },
+            forwarding,
             _lock: lock,
         })
     }
@@ -304,6 +318,7 @@ impl Server {
         let pulse = tokio::spawn(async move { pulse.run(&metrics).await });
         let upkeep = tokio::spawn(self.upkeep.run());
         let resting = tokio::spawn(rest(self.pages.hosts.clone()));
+        let forwarding = tokio::spawn(self.forwarding.run(self.end.subscribe()));
 
         ended.await;
         tracing::info!("ending: no new connections, finishing what is under way");
@@ -313,6 +328,7 @@ impl Server {
         pulse.abort();
         upkeep.abort();
         resting.abort();
+        let _ = forwarding.await;
         // With the last sender the writer ends, with the writer the dispatcher, with the dispatcher the last checkpoint.
         drop(service);
         let (writer, learners) = (self.writer, self.learners);

@@ -37,6 +37,11 @@ impl Backoff {
         *self = Backoff::default();
     }
 
+    /// May be tried at once; failures before still count.
+    pub fn again(&mut self) {
+        self.until = 0;
+    }
+
     /// Whether it may be tried at `now`.
     pub fn may(&self, now: u64) -> bool {
         now >= self.until
@@ -89,6 +94,8 @@ mod tests {
             assert_eq!(u64::from(backoff.failures()), n + 1);
             whole = (whole * 2).min(CEILING);
         }
+        backoff.again();
+        assert!(backoff.may(0) && backoff.failures() == 40);
         backoff.succeeded();
         assert_eq!(backoff, Backoff::default());
     }

@@ -1,0 +1,329 @@
+//! The emitter: makes documents of hosts that have changed, and revisions of those that have settled.
+//!
+//! In: the models, settings, orders of the link. Out: revisions in the outbox and figures in the mailbox. Making a document is work, so
+//! it has a thread of its own, makes one at a time, and rests four times as long as that took; only when
+//! somebody waits for a synchronisation it does not. It never talks to anybody, and does nothing while there is no registration.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use silhouette_reconstruct::{Document, HostName, OpenApi};
+
+use super::contract::contract;
+use super::outbox::{OutboxError, Put, Refused};
+use super::protocol::{Caller, CallerKind, HostCounts, Seen, SeenOperation, timestamp};
+use super::settle::{Pace, Settling};
+use super::standing::{Part, Standing};
+use crate::emission::Emission;
+use crate::hosts::{Host, Hosts};
+use crate::rules::RuleFile;
+
+/// Between two looks at what has changed.
+const TICK: Duration = Duration::from_millis(250);
+/// A host is looked at no more often, however short the time to settle is, milliseconds.
+const SOONEST: u64 = 1_000;
+/// And at least so often though nobody calls it: operations leave by age, milliseconds.
+const LATEST: u64 = 3_600_000;
+/// How long a start waits for the journal to be learnt: until then documents are older than they were, milliseconds.
+const REPLAY: u64 = 60_000;
+
+/// What the emitter works with.
+#[derive(Debug)]
+pub struct Emitter {
+    /// The models.
+    pub hosts: Arc<Hosts>,
+    /// How documents are made.
+    pub emission: Arc<Emission>,
+    /// Where they go.
+    pub standing: Arc<Standing>,
+    /// When changes become revisions.
+    pub pace: Pace,
+    /// Between two reports of what a host was called, unless there is a revision.
+    pub seen_interval: Duration,
+}
+
+/// What is known of a host since the last look.
+#[derive(Debug)]
+struct Look {
+    version: u64,
+    at: u64,
+    sufficient: bool,
+    settling: Settling,
+    /// Figures of which version were made, and when.
+    seen: Option<(u64, u64)>,
+}
+
+/// The emitter at work.
+struct Work {
+    emitter: Emitter,
+    looks: HashMap<HostName, Look>,
+    rules: Arc<RuleFile>,
+    started: Instant,
+}
+
+impl Emitter {
+    /// Works until it is told to end.
+    pub fn run(self) {
+        let rules = self.emission.rules.current();
+        let mut work = Work {
+            emitter: self,
+            looks: HashMap::new(),
+            rules,
+            started: Instant::now(),
+        };
+        while work.emitter.standing.rest(TICK) {
+            if work.emitter.standing.is_registered() && work.has_replayed() {
+                work.pass();
+            }
+        }
+    }
+}
+
+impl Work {
+    fn now(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    fn has_replayed(&self) -> bool {
+        self.now() > REPLAY || self.emitter.standing.metrics.pending() == 0 || !self.looks.is_empty()
+    }
+
+    /// Looks at every host that is due.
+    fn pass(&mut self) {
+        let standing = self.emitter.standing.clone();
+        let (order, wanted) = standing.orders();
+        let rules = self.emitter.emission.rules.current();
+        let other_rules = !Arc::ptr_eq(&rules, &self.rules);
+        self.rules = rules;
+        let hosts: Vec<Arc<Host>> = self
+            .emitter
+            .hosts
+            .list()
+            .into_iter()
+            .filter(|host| !self.emitter.emission.leaves_out(&host.name))
+            .collect();
+        let known: HashSet<&HostName> = hosts.iter().map(|host| &host.name).collect();
+        self.looks.retain(|name, _| known.contains(name));
+        self.count(hosts.len());
+        let now = self.now();
+        let mut due: Vec<_> = hosts
+            .iter()
+            .filter(|host| {
+                order.is_some()
+                    || other_rules
+                    || wanted.contains(host.name.as_str())
+                    || self.is_due(host, now)
+            })
+            .map(|host| (self.looks.get(&host.name).map_or(0, |look| look.at), host))
+            .collect();
+        // Whoever was looked at longest ago comes first.
+        due.sort_by_key(|(at, _)| *at);
+        for (_, host) in due {
+            let begun = Instant::now();
+            self.look(host, order.is_some());
+            if standing.is_ended() || !standing.is_registered() {
+                return;
+            }
+            if order.is_none() {
+                // Cut short by an order, which the next pass follows.
+                let rest = begun.elapsed() * 4;
+                if rest >= Duration::from_millis(1) && !standing.rest(rest) {
+                    return;
+                }
+            }
+        }
+        self.count(hosts.len());
+        if let Some(order) = order {
+            standing.done(order);
+        }
+    }
+
+    fn count(&self, known: usize) {
+        let waiting = self.looks.values().filter(|look| !look.sufficient).count();
+        self.emitter.standing.set_hosts(HostCounts {
+            known: known as u64,
+            waiting: waiting as u64,
+        });
+    }
+
+    fn is_due(&self, host: &Host, now: u64) -> bool {
+        let Some(look) = self.looks.get(&host.name) else {
+            return true;
+        };
+        let pace = self.emitter.pace;
+        let settle = u64::try_from(pace.settle.as_millis()).unwrap_or(u64::MAX);
+        (host.version() != look.version && now >= look.at + settle.max(SOONEST))
+            || look.settling.due(pace).is_some_and(|at| now >= at)
+            || now >= look.at + LATEST
+    }
+
+    fn look(&mut self, host: &Host, asked: bool) {
+        let unix = crate::unix_millis();
+        let standing = self.emitter.standing.clone();
+        let version = host.version();
+        let options = self
+            .emitter
+            .emission
+            .options(&host.name, OpenApi::default(), unix);
+        // A bug in one host's document must not keep the others from the catalog.
+        let document = catch_unwind(AssertUnwindSafe(|| host.document(&options)));
+        let now = self.now();
+        let look = self.looks.entry(host.name.clone()).or_insert(Look {
+            version,
+            at: now,
+            sufficient: false,
+            settling: Settling::default(),
+            seen: None,
+        });
+        (look.version, look.at) = (version, now);
+        let name = host.name.as_str();
+        let Ok(document) = document else {
+            let what = "making its document failed inside the collector";
+            standing.trouble(Part::Emission, Some(name), what, unix);
+            return;
+        };
+        standing.well(Part::Emission, Some(name));
+        look.sufficient = document.is_sufficient();
+        if !look.sufficient {
+            look.settling = Settling::default();
+            return;
+        }
+        match offer(&standing, look, name, &document, self.emitter.pace, asked, (now, unix)) {
+            Ok(is_new) => {
+                standing.well(Part::Outbox, None);
+                let interval = self.emitter.seen_interval.as_millis() as u64;
+                let is_due = look
+                    .seen
+                    .is_none_or(|(of, at)| of != version && now >= at + interval);
+                if is_new || asked || is_due {
+                    look.seen = Some((version, now));
+                    if let Some(figures) = gzip(&seen(&document, unix)) {
+                        standing.mailbox.put(name, figures);
+                        standing.tell();
+                    }
+                }
+            }
+            Err(error) => standing.trouble(Part::Outbox, None, &error.to_string(), unix),
+        }
+    }
+}
+
+/// Makes a revision of a document if it is one now; whether it is.
+fn offer(
+    standing: &Standing,
+    look: &mut Look,
+    host: &str,
+    document: &Document,
+    pace: Pace,
+    asked: bool,
+    (now, unix): (u64, u64),
+) -> Result<bool, OutboxError> {
+    let contract = contract(document.as_value());
+    let last = standing.outbox.contract(host)?;
+    let before = look.settling;
+    if !look.settling.look(contract, last, now, pace) && !asked {
+        return Ok(false);
+    }
+    let text = document.as_value().to_string();
+    let plain = text.len() as u64;
+    let most = standing.document_bytes();
+    let fits = plain <= most;
+    let body = match fits {
+        true => compressed(text.as_bytes()),
+        false => Vec::new(),
+    };
+    let put = standing
+        .outbox
+        .put(host, contract, &body, plain, unix, asked)
+        // What could not be kept is still to be kept.
+        .inspect_err(|_| look.settling = before)?;
+    look.settling = Settling::default();
+    let Put::Kept(sequence) = put else {
+        return Ok(false);
+    };
+    if !fits {
+        let why = format!("its document has {plain} bytes, the catalog takes {most}");
+        standing.trouble(Part::Refusal, Some(host), &why, unix);
+        standing.failed("too_large");
+        standing.outbox.refused(
+            host,
+            Refused {
+                sequence,
+                status: 0,
+                why,
+                at: unix,
+            },
+        )?;
+    }
+    standing.tell();
+    Ok(true)
+}
+
+/// What was called, from a document.
+fn seen(document: &Document, now: u64) -> Seen {
+    let operations = document.operations();
+    let time = |millis: Option<u64>| millis.map(timestamp);
+    let mut shims: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    let extensions = document.as_value()["paths"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .flat_map(|(_, item)| item.as_object().into_iter().flatten())
+        .map(|(_, operation)| &operation["x-silhouette"]["shims"]);
+    for (operation, names) in operations.iter().zip(extensions) {
+        let names: BTreeSet<&str> = names
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|name| name.as_str())
+            .collect();
+        for name in names {
+            let (calls, last) = shims.entry(name).or_default();
+            *calls += operation.calls;
+            *last = (*last).max(operation.last_seen);
+        }
+    }
+    Seen {
+        at: timestamp(now),
+        exchanges: operations.iter().map(|operation| operation.calls).sum(),
+        first_seen: time(operations.iter().map(|o| o.first_seen).min()),
+        last_seen: time(operations.iter().map(|o| o.last_seen).max()),
+        operations: operations
+            .iter()
+            .map(|operation| SeenOperation {
+                method: operation.method.clone(),
+                path: operation.path.clone(),
+                calls: operation.calls,
+                first_seen: timestamp(operation.first_seen),
+                last_seen: timestamp(operation.last_seen),
+            })
+            .collect(),
+        callers: shims
+            .into_iter()
+            .map(|(name, (calls, last))| Caller {
+                kind: CallerKind::Shim,
+                name: name.to_owned(),
+                calls,
+                last_seen: timestamp(last),
+            })
+            .collect(),
+    }
+}
+
+fn gzip(seen: &Seen) -> Option<Bytes> {
+    let text = serde_json::to_vec(seen).ok()?;
+    Some(compressed(&text).into())
+}
+
+fn compressed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 8), Compression::default());
+    // Into memory: there is nothing that could fail.
+    let _ = encoder.write_all(bytes);
+    encoder.finish().unwrap_or_default()
+}
