@@ -249,10 +249,7 @@ impl Default for Metrics {
                 "forward_hosts_waiting",
                 "Hosts that have too few operations to be forwarded"
             ),
-            forward_delivered: metric!(
-                "forward_revisions_delivered",
-                "Revisions the catalog took"
-            ),
+            forward_delivered: metric!("forward_revisions_delivered", "Revisions the catalog took"),
             forward_merged: metric!(
                 "forward_revisions_merged",
                 "Revisions folded into newer ones because the outbox was full"

@@ -71,10 +71,14 @@ pub(super) fn set_metrics(admin: &Admin) {
     let number = |value: &Value| value.as_i64().unwrap_or(0);
     let connected = admin.forwarding.visible().state == standing::State::Connected;
     metrics.forward_connected.set(i64::from(connected));
-    metrics.forward_hosts_waiting.set(number(&value["hosts_waiting"]));
+    metrics
+        .forward_hosts_waiting
+        .set(number(&value["hosts_waiting"]));
     let outbox = &value["outbox"];
     metrics.forward_pending.set(number(&outbox["pending"]));
     metrics.forward_bytes.set(number(&outbox["bytes"]));
-    metrics.forward_oldest.set(number(&outbox["oldest_seconds"]));
+    metrics
+        .forward_oldest
+        .set(number(&outbox["oldest_seconds"]));
     metrics.forward_merged.set(number(&outbox["merged"]));
 }

@@ -18,9 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::backoff::retry_after;
 use super::contract::hex;
 use super::outbox::Entry;
-use super::protocol::{
-    Heartbeat, NewCredential, Problem, Pulse, Register, Registered, timestamp,
-};
+use super::protocol::{Heartbeat, NewCredential, Problem, Pulse, Register, Registered, timestamp};
 use super::registration::Registration;
 use crate::described::encoded;
 use crate::tls;
@@ -176,9 +174,7 @@ impl Catalog {
         if is_loopback(&base) {
             builder = builder.no_proxy();
         }
-        let http = builder
-            .build()
-            .map_err(|error| failed(causes(&error)))?;
+        let http = builder.build().map_err(|error| failed(causes(&error)))?;
         Ok(Catalog { http, base })
     }
 
@@ -307,7 +303,10 @@ impl Catalog {
         let status = response.status().as_u16();
         let header = |name| {
             let value = response.headers().get(name);
-            value.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+            value
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned()
         };
         let (kind, location) = (header(CONTENT_TYPE), header(LOCATION));
         let retry_after = retry_after(&header(RETRY_AFTER), crate::unix_millis());
@@ -470,10 +469,7 @@ fn causes(error: &dyn std::error::Error) -> String {
 
 /// What a stranger sent, for a message.
 fn shown(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(120)
-        .collect()
+    text.chars().filter(|c| !c.is_control()).take(120).collect()
 }
 
 #[cfg(test)]
@@ -484,8 +480,14 @@ mod tests {
     fn addresses_are_checked_before_anybody_is_contacted() {
         for (url, want) in [
             ("https://catalog.example", "https://catalog.example/"),
-            ("https://catalog.example/apis/", "https://catalog.example/apis/"),
-            ("https://catalog.example/apis?x#y", "https://catalog.example/apis/"),
+            (
+                "https://catalog.example/apis/",
+                "https://catalog.example/apis/",
+            ),
+            (
+                "https://catalog.example/apis?x#y",
+                "https://catalog.example/apis/",
+            ),
             ("http://127.0.0.1:4330", "http://127.0.0.1:4330/"),
             ("http://[::1]:4330", "http://[::1]:4330/"),
             ("http://localhost:4330", "http://localhost:4330/"),

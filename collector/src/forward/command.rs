@@ -90,7 +90,9 @@ pub fn register(args: &RegisterArgs) -> anyhow::Result<()> {
     let tls_ca = args
         .tls_ca
         .as_ref()
-        .map(|path| fs::canonicalize(path).with_context(|| format!("cannot read {}", path.display())))
+        .map(|path| {
+            fs::canonicalize(path).with_context(|| format!("cannot read {}", path.display()))
+        })
         .transpose()?;
     let catalog = Catalog::new(&args.catalog, tls_ca.as_deref(), args.insecure_http)?;
     let before = registrations.read().ok().flatten();
@@ -217,9 +219,7 @@ pub fn unregister(args: &UnregisterArgs) -> anyhow::Result<()> {
     };
     let told = Catalog::of(&registration)
         .map_err(anyhow::Error::from)
-        .and_then(|catalog| {
-            Ok(block_on(catalog.leave(registration.bearer()))??)
-        });
+        .and_then(|catalog| Ok(block_on(catalog.leave(registration.bearer()))??));
     match told {
         Ok(()) => {}
         // It knows us no more: nothing to take leave of.
@@ -311,22 +311,33 @@ fn shown(value: &Value, now: u64) -> String {
             let how = match state {
                 "connected" => format!("the catalog answers, since {}", ago(&value["since"])),
                 "connecting" => "no answer yet".into(),
-                "away" => format!("the catalog does not answer, since {}", ago(&value["since"])),
+                "away" => format!(
+                    "the catalog does not answer, since {}",
+                    ago(&value["since"])
+                ),
                 "refused" => "the catalog does not know the credential any more".into(),
                 _ => "the collector does not run".into(),
             };
             let source = registration["source_name"].as_str().unwrap_or("?");
-            line(format!("Registered with {catalog}, source `{source}`: {how}."));
+            line(format!(
+                "Registered with {catalog}, source `{source}`: {how}."
+            ));
         }
     }
     if value["auto_sync"] == false {
-        line("Auto-sync is off: what waits is sent when somebody presses Sync in the catalog.".into());
+        line(
+            "Auto-sync is off: what waits is sent when somebody presses Sync in the catalog."
+                .into(),
+        );
     }
     if let Some(error) = value["last_error"].as_str() {
         line(format!("Last error: {error}"));
     }
     for trouble in value["troubles"].as_array().into_iter().flatten() {
-        let host = trouble["host"].as_str().map(|host| format!("{host}: ")).unwrap_or_default();
+        let host = trouble["host"]
+            .as_str()
+            .map(|host| format!("{host}: "))
+            .unwrap_or_default();
         line(format!(
             "  {host}{} (since {}, {} times)",
             trouble["what"].as_str().unwrap_or_default(),
@@ -411,7 +422,10 @@ mod tests {
     #[test]
     fn the_status_says_what_to_do_and_what_is_wrong() {
         let text = shown(&json!({"state": "not_registered", "hosts": []}), 0);
-        assert!(text.contains("silhouette-collector register --catalog"), "{text}");
+        assert!(
+            text.contains("silhouette-collector register --catalog"),
+            "{text}"
+        );
         let text = shown(
             &json!({
                 "state": "away", "since": 1_000, "auto_sync": false,

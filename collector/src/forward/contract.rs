@@ -143,10 +143,22 @@ mod tests {
             ("/paths/~1a/get/summary", json!("List b")),
             ("/paths/~1a/get/responses/200/description", json!("Fine")),
             ("/paths/~1a/get/parameters/0/in", json!("header")),
-            ("/paths/~1a/get/responses/200/content/application~1json/schema/properties/x-silhouette", json!({"type": "string"})),
-            ("/paths/~1a/get/responses/200/content/application~1json/schema/properties/description", json!({"type": "integer"})),
-            ("/paths/~1a/get/responses/200/content/application~1json/schema/type", json!(["object", "null"])),
-            ("/paths/~1a/get/x-silhouette", json!({"calls": 3, "graphql": {"queries": ["me"]}})),
+            (
+                "/paths/~1a/get/responses/200/content/application~1json/schema/properties/x-silhouette",
+                json!({"type": "string"}),
+            ),
+            (
+                "/paths/~1a/get/responses/200/content/application~1json/schema/properties/description",
+                json!({"type": "integer"}),
+            ),
+            (
+                "/paths/~1a/get/responses/200/content/application~1json/schema/type",
+                json!(["object", "null"]),
+            ),
+            (
+                "/paths/~1a/get/x-silhouette",
+                json!({"calls": 3, "graphql": {"queries": ["me"]}}),
+            ),
             ("/x-silhouette", json!({"exchanges": 3, "internal": true})),
             ("/paths", json!({})),
         ] {
@@ -162,8 +174,20 @@ mod tests {
     fn values_do_not_run_into_each_other() {
         let mut seen = Vec::new();
         for value in [
-            json!(["a", "b"]), json!(["ab"]), json!(["a\"1:b"]), json!([1, 2]), json!([12]), json!(["1", "2"]), json!([[1], 2]),
-            json!([[1, 2]]), json!({"a": "b"}), json!({"a": {"b": null}}), json!([null]), json!([]), json!({}), json!(["#null,"]),
+            json!(["a", "b"]),
+            json!(["ab"]),
+            json!(["a\"1:b"]),
+            json!([1, 2]),
+            json!([12]),
+            json!(["1", "2"]),
+            json!([[1], 2]),
+            json!([[1, 2]]),
+            json!({"a": "b"}),
+            json!({"a": {"b": null}}),
+            json!([null]),
+            json!([]),
+            json!({}),
+            json!(["#null,"]),
         ] {
             let hash = contract(&value);
             assert!(!seen.contains(&hash), "{value}");

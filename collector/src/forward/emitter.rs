@@ -35,17 +35,17 @@ const REPLAY: u64 = 60_000;
 
 /// What the emitter works with.
 #[derive(Debug)]
-pub struct Emitter {
+pub(super) struct Emitter {
     /// The models.
-    pub hosts: Arc<Hosts>,
+    pub(super) hosts: Arc<Hosts>,
     /// How documents are made.
-    pub emission: Arc<Emission>,
+    pub(super) emission: Arc<Emission>,
     /// Where they go.
-    pub standing: Arc<Standing>,
+    pub(super) standing: Arc<Standing>,
     /// When changes become revisions.
-    pub pace: Pace,
+    pub(super) pace: Pace,
     /// Between two reports of what a host was called, unless there is a revision.
-    pub seen_interval: Duration,
+    pub(super) seen_interval: Duration,
 }
 
 /// What is known of a host since the last look.
@@ -69,7 +69,7 @@ struct Work {
 
 impl Emitter {
     /// Works until it is told to end.
-    pub fn run(self) {
+    pub(super) fn run(self) {
         let rules = self.emission.rules.current();
         let mut work = Work {
             emitter: self,
@@ -91,7 +91,9 @@ impl Work {
     }
 
     fn has_replayed(&self) -> bool {
-        self.now() > REPLAY || self.emitter.standing.metrics.pending() == 0 || !self.looks.is_empty()
+        self.now() > REPLAY
+            || self.emitter.standing.metrics.pending() == 0
+            || !self.looks.is_empty()
     }
 
     /// Looks at every host that is due.
@@ -194,7 +196,15 @@ impl Work {
             look.settling = Settling::default();
             return;
         }
-        match offer(&standing, look, name, &document, self.emitter.pace, asked, (now, unix)) {
+        match offer(
+            &standing,
+            look,
+            name,
+            &document,
+            self.emitter.pace,
+            asked,
+            (now, unix),
+        ) {
             Ok(is_new) => {
                 standing.well(Part::Outbox, None);
                 let interval = self.emitter.seen_interval.as_millis() as u64;

@@ -29,7 +29,7 @@ const AT_ONCE: usize = 2;
 
 /// A task that talks to the catalog.
 #[derive(Debug)]
-pub struct Link {
+pub(super) struct Link {
     standing: Arc<Standing>,
     registrations: Registrations,
     stamp: Option<Option<Stamp>>,
@@ -141,7 +141,7 @@ impl Session {
 
 impl Link {
     /// For this data directory.
-    pub fn new(standing: Arc<Standing>, registrations: Registrations) -> Link {
+    pub(super) fn new(standing: Arc<Standing>, registrations: Registrations) -> Link {
         Link {
             standing,
             registrations,
@@ -157,7 +157,7 @@ impl Link {
     }
 
     /// Talks until it is told to end. What is on the way then stays in the outbox.
-    pub async fn run(mut self, mut ending: watch::Receiver<bool>) {
+    pub(super) async fn run(mut self, mut ending: watch::Receiver<bool>) {
         loop {
             self.follow().await;
             let wait = self.begin_what_is_due().await;
@@ -219,10 +219,17 @@ impl Link {
             }
         };
         let whose = format!("{} {}", catalog.url(), registration.collector_id);
-        if let Err(error) = self.outbox(move |outbox| outbox.adopt(&whose)).await {
-            let error = error.to_string();
-            self.standing.trouble(Part::Outbox, None, &error, now);
-            return;
+        match self.outbox(move |outbox| outbox.adopt(&whose)).await {
+            // Who has just registered wants to see what is known already.
+            Ok(true) => {
+                self.standing.want_everything();
+            }
+            Ok(false) => {}
+            Err(error) => {
+                let error = error.to_string();
+                self.standing.trouble(Part::Outbox, None, &error, now);
+                return;
+            }
         }
         self.standing.well(Part::Outbox, None);
         self.stamp = Some(stamp);
@@ -231,7 +238,8 @@ impl Link {
             source = registration.source_name,
             "forwarding to the catalog"
         );
-        self.standing.set_document_bytes(registration.document_bytes);
+        self.standing
+            .set_document_bytes(registration.document_bytes);
         self.standing.show(|visible| {
             visible.registration = Some(Registered {
                 catalog: registration.catalog.clone(),
@@ -528,7 +536,8 @@ impl Link {
             Ok(false) => self.stamp = None,
             Err(error) => {
                 let (error, unix) = (error.to_string(), crate::unix_millis());
-                self.standing.trouble(Part::Registration, None, &error, unix);
+                self.standing
+                    .trouble(Part::Registration, None, &error, unix);
                 // What cannot be written down must not be used: tried again with the next heartbeat.
             }
         }
@@ -598,7 +607,12 @@ impl Link {
         }
         self.standing.well(Part::Refusal, Some(&host));
         self.standing.metrics.forward_delivered.inc();
-        tracing::debug!(host, sequence, new = taken == Taken::New, "the catalog took a revision");
+        tracing::debug!(
+            host,
+            sequence,
+            new = taken == Taken::New,
+            "the catalog took a revision"
+        );
     }
 
     async fn not_taken(&mut self, host: String, entry: Entry, error: PushError) {
@@ -619,6 +633,8 @@ impl Link {
             retry_after,
         } = &call
         else {
+            // Should it be this document that does not get through, the others do.
+            self.hold(&host, said, None);
             return self.away(&call).await;
         };
         match status {
@@ -628,7 +644,11 @@ impl Link {
             }
             409 if problem.latest.is_some() => {
                 let (of, latest) = (host.clone(), problem.latest.unwrap_or_default());
-                tracing::info!(host, latest, "the catalog has higher numbers of this host: going on above");
+                tracing::info!(
+                    host,
+                    latest,
+                    "the catalog has higher numbers of this host: going on above"
+                );
                 let done = self
                     .outbox(move |outbox| outbox.renumber(&of, latest))
                     .await;
@@ -646,8 +666,11 @@ impl Link {
                     at: unix,
                 };
                 let of = host.clone();
-                let done = self.outbox(move |outbox| outbox.refused(&of, refused)).await;
-                self.standing.trouble(Part::Refusal, Some(&host), &said, unix);
+                let done = self
+                    .outbox(move |outbox| outbox.refused(&of, refused))
+                    .await;
+                self.standing
+                    .trouble(Part::Refusal, Some(&host), &said, unix);
                 if let Some(session) = &mut self.session {
                     session.lanes.remove(&host);
                     if let Some(sync) = &mut session.sync {
@@ -685,7 +708,10 @@ impl Link {
     }
 
     async fn not_seen(&mut self, host: &str, figures: Bytes, error: CallError) {
-        let CallError::Refused { status, problem, .. } = &error else {
+        let CallError::Refused {
+            status, problem, ..
+        } = &error
+        else {
             self.standing.mailbox.put_back(host, figures);
             return self.away(&error).await;
         };
@@ -718,12 +744,18 @@ impl Link {
         let Some(sync) = session.sync.as_mut().filter(|sync| sync.is_running()) else {
             return;
         };
-        if !session.busy.is_empty() || !standing.has_everything(sync.order()) {
+        let is_under_way = !session.busy.is_empty() || session.link.failures() > 0;
+        if is_under_way || !standing.has_everything(sync.order()) {
             return;
         }
+        // A host that failed once may have met a moment's trouble.
         let lanes = &session.lanes;
-        // What fails is left in lanes; as long as anything else waits it goes on.
-        let Ok(None) = standing.outbox.next(|host| !lanes.contains_key(host)) else {
+        let fails = |host: &str| {
+            lanes
+                .get(host)
+                .is_some_and(|lane| lane.backoff.failures() > 1)
+        };
+        let Ok(None) = standing.outbox.next(|host| !fails(host)) else {
             return;
         };
         let failing = lanes

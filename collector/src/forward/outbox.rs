@@ -205,12 +205,12 @@ impl Outbox {
         }
     }
 
-    /// Says for which registration documents are sent: with another one every host is sent anew.
-    pub fn adopt(&self, registration: &str) -> Result<(), OutboxError> {
+    /// Says for which registration documents are sent: with another one every host is sent anew. Whether it is another one.
+    pub fn adopt(&self, registration: &str) -> Result<bool, OutboxError> {
         let mut state = self.state()?;
         let known = self.meta(&state, "registration")?;
         if known.as_deref() == Some(registration.as_bytes()) {
-            return Ok(());
+            return Ok(false);
         }
         let mut records: Vec<(String, Record)> = Vec::with_capacity(state.lanes.len());
         for (host, lane) in &state.lanes {
@@ -237,7 +237,7 @@ impl Outbox {
                 lane.record = record;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The contract of a host's newest revision, sent or not.
@@ -291,10 +291,7 @@ impl Outbox {
     }
 
     /// The host that has waited longest of those that `may`, and its oldest revision.
-    pub fn next(
-        &self,
-        may: impl Fn(&str) -> bool,
-    ) -> Result<Option<(String, Entry)>, OutboxError> {
+    pub fn next(&self, may: impl Fn(&str) -> bool) -> Result<Option<(String, Entry)>, OutboxError> {
         let state = self.state()?;
         Ok(state
             .waiting
@@ -386,9 +383,7 @@ impl Outbox {
             })
             .collect();
         let record = Record {
-            sequence: added
-                .last()
-                .map_or(first - 1, |(entry, _)| entry.sequence),
+            sequence: added.last().map_or(first - 1, |(entry, _)| entry.sequence),
             ..lane.record.clone()
         };
         self.apply(
@@ -611,9 +606,7 @@ impl Outbox {
                     )));
                 }
             }
-            state.merged = meta
-                .get("merged")?
-                .map_or(0, |value| number(value.value()));
+            state.merged = meta.get("merged")?.map_or(0, |value| number(value.value()));
             for item in write.open_table(HOSTS)?.iter()? {
                 let (host, record) = item?;
                 let record = decode(record.value())?;

@@ -56,8 +56,8 @@ impl Settling {
                 first: now,
             },
         };
-        let settled = now >= change.since + millis(pace.settle)
-            || now >= change.first + millis(pace.limit);
+        let settled =
+            now >= change.since + millis(pace.settle) || now >= change.first + millis(pace.limit);
         self.0 = (!settled).then_some(change);
         settled
     }
@@ -120,7 +120,10 @@ mod tests {
             settle: Duration::ZERO,
             ..PACE
         };
-        assert_eq!(revisions(&[(0, 1), (1, 1), (2, 2), (3, 1)], pace), [0, 2, 3]);
+        assert_eq!(
+            revisions(&[(0, 1), (1, 1), (2, 2), (3, 1)], pace),
+            [0, 2, 3]
+        );
     }
 
     #[test]

@@ -92,7 +92,10 @@ mod tests {
         let mut sync = Sync::new("7".into(), 1);
         assert_eq!(sync.report().state, SyncState::Running);
         sync.end([].into_iter());
-        assert_eq!((sync.report().state, sync.report().error), (SyncState::Completed, None));
+        assert_eq!(
+            (sync.report().state, sync.report().error),
+            (SyncState::Completed, None)
+        );
 
         let mut sync = Sync::new("8".into(), 2);
         sync.refused("a", "422");
@@ -100,6 +103,9 @@ mod tests {
         sync.refused("late", "x");
         let report = sync.report();
         assert_eq!(report.state, SyncState::Failed);
-        assert_eq!(report.error.as_deref(), Some("a: 422; b: 500; c: 500; and 1 more"));
+        assert_eq!(
+            report.error.as_deref(),
+            Some("a: 422; b: 500; c: 500; and 1 more")
+        );
     }
 }
