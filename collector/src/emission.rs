@@ -33,7 +33,6 @@ impl Emission {
             drop_after: self.drop_after.map(millis),
             min_operations: self.minimum_operations,
             rules: Arc::new(self.rules.current().of(host)),
-            ..DocumentOptions::default()
         }
     }
 

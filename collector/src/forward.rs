@@ -1,7 +1,9 @@
 //! Forwarding to the catalog: from models to revisions that the catalog keeps.
 //!
-//!     models ─▶ emitter ─▶ outbox ─▶ link ─▶ catalog
-//!               thread     on disk   task
+//! ```text
+//! models ─▶ emitter ─▶ outbox ─▶ link ─▶ catalog
+//!           thread     on disk   task
+//! ```
 //!
 //! In: a registration in the data directory, and the models. Out: heartbeats, each new revision of each host once and in order, and what
 //! was called. What waits survives the end of either side, however it comes. Nothing is emitted or contacted without a registration.

@@ -541,7 +541,7 @@ impl Outbox {
             meta.insert("merged", merged.to_be_bytes().as_slice())?;
             Ok(())
         })?;
-        state.take(*host, |lane| {
+        state.take(host, |lane| {
             lane.queue
                 .retain(|entry| !removed.contains(&entry.sequence));
             lane.queue
@@ -577,10 +577,10 @@ impl Outbox {
         let mut state = self.load(&database)?;
         // What was sent leaves empty pages behind; a file that is mostly such gives them back.
         let size = std::fs::metadata(&self.path).map_or(0, |meta| meta.len());
-        if size > (64 << 20) + state.bytes.saturating_mul(4) {
-            if let Err(error) = database.compact() {
-                tracing::warn!(%error, file = %self.path.display(), "the outbox could not be made smaller");
-            }
+        if size > (64 << 20) + state.bytes.saturating_mul(4)
+            && let Err(error) = database.compact()
+        {
+            tracing::warn!(%error, file = %self.path.display(), "the outbox could not be made smaller");
         }
         state.database = Some(database);
         Ok(state)
