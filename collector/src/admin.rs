@@ -24,6 +24,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use silhouette_reconstruct::{DocumentOptions, HostName, OpenApi, Summary};
+use silhouette_serving::refusals::Refusals;
 
 use crate::emission::Emission;
 use crate::explain::Explained;
@@ -33,7 +34,6 @@ use crate::hosts::{Host, Hosts};
 use crate::journal::Shared;
 use crate::learners::LiveTotals;
 use crate::metrics::Metrics;
-use crate::refusals::Refusals;
 use crate::shims::Shims;
 use crate::tokens::{Denied, Scope};
 use crate::writer::Health;

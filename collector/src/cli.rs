@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use silhouette_serving::quantity::Span;
 
 use crate::config::{ConfigError, Settings};
 use crate::forward::command;
-use crate::quantity::Span;
 use crate::{check, diff, explain, learn};
 
 /// Takes telemetry from Silhouette's capture shims, keeps it durable, and reconstructs an OpenAPI document per host.

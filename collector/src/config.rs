@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use silhouette_serving::quantity::{Size, Span};
+use silhouette_serving::tls::TlsFiles;
 
 use crate::forward;
-use crate::quantity::{Size, Span};
 
 /// Settings as an operator writes them. The same struct is the flags, the environment and the TOML file, so that a
 /// setting cannot exist in one and be missing in another. Absent means: not set here.
@@ -370,17 +371,6 @@ pub struct Config {
     pub log: String,
     /// Log format.
     pub log_format: LogFormat,
-}
-
-/// Where the TLS material is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// Certificate chain, PEM.
-    pub cert: PathBuf,
-    /// Private key, PEM.
-    pub key: PathBuf,
-    /// Authorities of client certificates, PEM; `Some` makes a client certificate compulsory.
-    pub client_ca: Option<PathBuf>,
 }
 
 /// Why the service cannot run with these settings.

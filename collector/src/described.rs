@@ -13,9 +13,8 @@ use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use silhouette_openapi::{Description, MAX_SIZE, ReadError};
+use silhouette_serving::tls;
 use tokio::net::TcpStream;
-
-use crate::tls;
 
 /// How long a collector may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -13,6 +13,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use silhouette_serving::listen;
+use silhouette_serving::refusals::Refusal;
 
 /// Different reasons a shim may report; further ones are counted as `other`.
 const MAX_REASONS: usize = 64;
@@ -22,22 +24,6 @@ const MAX_REASONS: usize = 64;
 pub struct Reason {
     /// Why.
     pub reason: String,
-}
-
-/// A listener.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Listener {
-    /// `telemetry` or `admin`.
-    pub listener: &'static str,
-}
-
-/// Why a connection or a call was refused, and by which listener.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Refusal {
-    /// `telemetry` or `admin`.
-    pub listener: &'static str,
-    /// Why.
-    pub reason: &'static str,
 }
 
 /// What a shim says of itself.
@@ -88,7 +74,7 @@ pub struct Metrics {
     /// Connections and calls refused.
     pub refused: Family<Refusal, Counter>,
     /// Connections accepted.
-    pub connections: Family<Listener, Counter>,
+    pub connections: Family<listen::Name, Counter>,
     /// Batches refused after authentication: malformed, too large, over budget.
     pub batches_refused: Family<Reason, Counter>,
     /// Exchanges the shims say they captured.

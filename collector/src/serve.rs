@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 use axum::Extension;
 use hyper_util::service::TowerToHyperService;
 use silhouette_reconstruct::{HostName, Model};
+use silhouette_serving::listen::Listener;
+use silhouette_serving::refusals::Refusals;
+use silhouette_serving::tls::{Tls, TlsError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic_web::GrpcWebLayer;
@@ -30,14 +33,11 @@ use crate::gate::{Gate, GateError};
 use crate::hosts::{Bounds, Hosts};
 use crate::journal::{Journal, JournalError, Limits, Recovery};
 use crate::learners::{self, Learners, Pace};
-use crate::listen::Listener;
 use crate::metrics::Metrics;
-use crate::refusals::Refusals;
 use crate::rules::{RuleFileError, RulesInForce};
 use crate::shims::Shims;
 use crate::store::{Checkpoint, Store, StoreError};
 use crate::telemetry::{self, Calls, Telemetry};
-use crate::tls::{Tls, TlsError};
 use crate::tokens::Scope;
 use crate::writer::Writer;
 
@@ -136,7 +136,7 @@ impl Server {
         );
 
         let metrics = Arc::new(Metrics::default());
-        let refusals = Arc::new(Refusals::new(metrics.clone()));
+        let refusals = Arc::new(Refusals::new(metrics.refused.clone()));
         let hosts = Arc::new(Hosts::new(Bounds {
             hosts: config.max_hosts,
             host_memory: config.host_memory,
@@ -240,7 +240,7 @@ impl Server {
             max_connections: config.max_connections,
             header_timeout: config.header_timeout,
             refusals: refusals.clone(),
-            metrics: metrics.clone(),
+            connections: metrics.connections.clone(),
             ending: ending.clone(),
         };
         let admin_tls = tls.clone().filter(|_| config.admin_tls);

@@ -20,11 +20,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tonic::Status;
 
 pub use calls::{Calls, greeting};
+use silhouette_serving::refusals::Refusals;
 
 use crate::envelope::{Envelope, inspect};
 use crate::gate::Gate;
 use crate::metrics::{Metrics, Reason};
-use crate::refusals::Refusals;
 use crate::shims::Shims;
 use crate::writer::{Kept, NotKept, Submission};
 

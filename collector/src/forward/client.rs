@@ -14,6 +14,7 @@ use reqwest::header::{
 };
 use reqwest::{Method, Url};
 use serde::{Serialize, de::DeserializeOwned};
+use silhouette_serving::tls;
 
 use super::backoff::retry_after;
 use super::contract::hex;
@@ -21,7 +22,6 @@ use super::outbox::Entry;
 use super::protocol::{Heartbeat, NewCredential, Problem, Pulse, Register, Registered, timestamp};
 use super::registration::Registration;
 use crate::described::encoded;
-use crate::tls;
 
 /// For a connection, TLS included.
 const CONNECT: Duration = Duration::from_secs(10);

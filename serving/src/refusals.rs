@@ -5,10 +5,12 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::metrics::{Metrics, Refusal};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 
 /// Between two log lines of the same reason.
 const QUIET: Duration = Duration::from_secs(60);
@@ -16,18 +18,27 @@ const QUIET: Duration = Duration::from_secs(60);
 /// Listener and reason.
 type Kind = (&'static str, &'static str);
 
+/// Why a connection or a call was refused, and by which listener.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Refusal {
+    /// `telemetry`, `admin` or `catalog`.
+    pub listener: &'static str,
+    /// Why.
+    pub reason: &'static str,
+}
+
 /// Counts and logs refusals.
 #[derive(Debug)]
 pub struct Refusals {
-    metrics: Arc<Metrics>,
+    counts: Family<Refusal, Counter>,
     logged: Mutex<HashMap<Kind, (Instant, u64)>>,
 }
 
 impl Refusals {
     /// None yet.
-    pub fn new(metrics: Arc<Metrics>) -> Refusals {
+    pub fn new(counts: Family<Refusal, Counter>) -> Refusals {
         Refusals {
-            metrics,
+            counts,
             logged: Mutex::default(),
         }
     }
@@ -40,8 +51,7 @@ impl Refusals {
         peer: SocketAddr,
         detail: &dyn std::fmt::Display,
     ) {
-        self.metrics
-            .refused
+        self.counts
             .get_or_create(&Refusal { listener, reason })
             .inc();
         if let Some(more) = self.log_now(listener, reason, Instant::now()) {
@@ -72,7 +82,7 @@ mod tests {
 
     #[test]
     fn one_line_a_minute_and_reason() {
-        let refusals = Refusals::new(Arc::default());
+        let refusals = Refusals::new(Family::default());
         let start = Instant::now();
         let at = |seconds, reason| {
             refusals.log_now("telemetry", reason, start + Duration::from_secs(seconds))

@@ -13,7 +13,16 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::TlsFiles;
+/// Where the TLS material is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificate chain, PEM.
+    pub cert: PathBuf,
+    /// Private key, PEM.
+    pub key: PathBuf,
+    /// Authorities of client certificates, PEM; `Some` makes a client certificate compulsory.
+    pub client_ca: Option<PathBuf>,
+}
 
 /// Why TLS cannot be had with these files.
 #[derive(Debug, thiserror::Error)]

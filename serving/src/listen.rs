@@ -16,13 +16,15 @@ use hyper::body::{Body, Incoming};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::metrics::{self, Metrics};
 use crate::refusals::Refusals;
 use crate::tls::{self, Tls};
 
@@ -48,10 +50,17 @@ const PLAIN_HTTP_1: &[u8] =
 const PLAIN_HTTP_2: &[u8] = b"\0\0\0\x04\0\0\0\0\0\
     \0\0\x1c\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0cthis port speaks TLS";
 
+/// The label of what a listener counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Name {
+    /// `telemetry`, `admin` or `catalog`.
+    pub listener: &'static str,
+}
+
 /// One listener.
 #[derive(Debug)]
 pub struct Listener {
-    /// `telemetry` or `admin`: the label of what it counts.
+    /// `telemetry`, `admin` or `catalog`: the label of what it counts.
     pub name: &'static str,
     /// The bound socket.
     pub socket: TcpListener,
@@ -63,8 +72,8 @@ pub struct Listener {
     pub header_timeout: Duration,
     /// What is refused.
     pub refusals: Arc<Refusals>,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
+    /// Connections accepted are counted here.
+    pub connections: Family<Name, Counter>,
     /// Turns true when it is to end.
     pub ending: watch::Receiver<bool>,
 }
@@ -122,10 +131,7 @@ impl Listener {
                 continue;
             };
             let listener = self.name;
-            self.metrics
-                .connections
-                .get_or_create(&metrics::Listener { listener })
-                .inc();
+            self.connections.get_or_create(&Name { listener }).inc();
             let (door, service) = (door.clone(), service(peer));
             connections.spawn(async move {
                 door.connection(stream, peer, service).await;
