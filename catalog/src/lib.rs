@@ -8,13 +8,18 @@
 //! calls an API it knows of.
 
 pub mod access;
+pub mod app;
 pub mod audit;
+pub mod cli;
+pub mod config;
 pub mod hash;
 pub mod ids;
 pub mod inventory;
+pub mod metrics;
 pub mod random;
 mod refusal;
 pub mod scans;
+pub mod serve;
 pub mod store;
 mod time;
 

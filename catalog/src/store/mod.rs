@@ -294,7 +294,7 @@ fn parse(url: &str) -> Result<(Dialect, String), StoreError> {
 }
 
 /// Without the password.
-fn shown(url: &str) -> String {
+pub(crate) fn shown(url: &str) -> String {
     match url::Url::parse(url) {
         Ok(mut parsed) if parsed.password().is_some() => {
             let _ = parsed.set_password(Some("…"));
