@@ -8,146 +8,26 @@
 //! It is a database file of its own. Lists are held in memory, bodies are not. After an error the file is opened again with the next
 //! call, and memory follows what the file says.
 
+mod database;
+mod entry;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
-use serde::{Deserialize, Serialize};
+use redb::Database;
+
+use database::{BODIES, HOSTS, META, QUEUE, encode};
+
+pub use database::OutboxError;
+pub use entry::{Delivered, Entry, Put, Record, Refused, Standing, Totals};
 
 /// The file in the data directory.
 pub const FILE: &str = "outbox.redb";
 
-/// Of this file's layout.
-const FORMAT: u64 = 1;
 /// Hosts that are remembered; beyond it those are forgotten that wait for nothing and were sent longest ago. Their numbers begin anew
 /// then, and the catalog says where to go on.
 const MOST_HOSTS: usize = 100_000;
-
-const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
-const HOSTS: TableDefinition<&str, &[u8]> = TableDefinition::new("hosts");
-const QUEUE: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("queue");
-const BODIES: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("bodies");
-
-/// Why something cannot be kept, or not be found.
-#[derive(Debug, thiserror::Error)]
-pub enum OutboxError {
-    /// The database refused.
-    #[error("cannot {what} {path}: {source}")]
-    Database {
-        /// What was tried.
-        what: &'static str,
-        /// With which file.
-        path: PathBuf,
-        /// What it said.
-        source: Box<redb::Error>,
-    },
-    /// Another program has it.
-    #[error("{path} is in use by another process: a collector that runs")]
-    InUse {
-        /// The file.
-        path: PathBuf,
-    },
-    /// What is in it cannot be read.
-    #[error(
-        "{path} is no outbox of this version: {why}; move it away while the collector is stopped: every host is sent again"
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        why: String,
-    },
-}
-
-/// What is remembered of a host.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// The last number given to a revision.
-    pub sequence: u64,
-    /// Contract of the newest revision, sent or not. `None`: the next document is a new revision whatever it is.
-    pub contract: Option<[u8; 32]>,
-    /// The last one the catalog has taken.
-    pub delivered: Option<Delivered>,
-    /// The last one it never will, if none was taken since.
-    pub refused: Option<Refused>,
-    /// Revisions folded into newer ones.
-    pub merged: u64,
-}
-
-/// A revision the catalog has taken.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Delivered {
-    /// Its number.
-    pub sequence: u64,
-    /// Unix milliseconds.
-    pub at: u64,
-}
-
-/// A revision the catalog will never take.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refused {
-    /// Its number.
-    pub sequence: u64,
-    /// HTTP status; 0 when it was not even sent.
-    pub status: u16,
-    /// What the catalog said.
-    pub why: String,
-    /// Unix milliseconds.
-    pub at: u64,
-}
-
-/// A revision that waits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// Its number.
-    pub sequence: u64,
-    /// What the document is like.
-    pub contract: [u8; 32],
-    /// When it was emitted, Unix milliseconds.
-    pub emitted: u64,
-    /// Bytes of the document.
-    pub plain: u64,
-    /// Bytes kept.
-    pub stored: u64,
-}
-
-/// What became of a document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Put {
-    /// A revision with this number waits.
-    Kept(u64),
-    /// Its contract is that of the host's newest revision.
-    Known,
-}
-
-/// How much waits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Revisions.
-    pub pending: u64,
-    /// Bytes they take on disk.
-    pub bytes: u64,
-    /// When the oldest was emitted, Unix milliseconds.
-    pub oldest: Option<u64>,
-    /// Folded into newer ones since the file was made.
-    pub merged: u64,
-    /// Hosts with a revision, sent or not.
-    pub hosts: u64,
-}
-
-/// A host for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
-    /// Its name.
-    pub host: String,
-    /// What is remembered.
-    pub record: Record,
-    /// Revisions that wait.
-    pub pending: u64,
-    /// When the oldest of them was emitted, Unix milliseconds.
-    pub oldest: Option<u64>,
-}
 
 /// The outbox. Opened with its first use.
 #[derive(Debug)]
@@ -555,139 +435,6 @@ impl Outbox {
         }
         Ok(())
     }
-
-    fn state(&self) -> Result<MutexGuard<'_, State>, OutboxError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.database.is_none() {
-            *state = self.open()?;
-        }
-        Ok(state)
-    }
-
-    fn open(&self) -> Result<State, OutboxError> {
-        let mut database = Database::builder()
-            .set_cache_size(8 << 20)
-            .create(&self.path)
-            .map_err(|error| match error {
-                redb::DatabaseError::DatabaseAlreadyOpen => OutboxError::InUse {
-                    path: self.path.clone(),
-                },
-                error => self.failed("open")(error.into()),
-            })?;
-        let mut state = self.load(&database)?;
-        // What was sent leaves empty pages behind; a file that is mostly such gives them back.
-        let size = std::fs::metadata(&self.path).map_or(0, |meta| meta.len());
-        if size > (64 << 20) + state.bytes.saturating_mul(4)
-            && let Err(error) = database.compact()
-        {
-            tracing::warn!(%error, file = %self.path.display(), "the outbox could not be made smaller");
-        }
-        state.database = Some(database);
-        Ok(state)
-    }
-
-    fn load(&self, database: &Database) -> Result<State, OutboxError> {
-        let write = database
-            .begin_write()
-            .map_err(|error| self.failed("open")(error.into()))?;
-        let mut state = State::default();
-        let read = (|| -> Result<(), redb::Error> {
-            let mut meta = write.open_table(META)?;
-            let number = |bytes: &[u8]| bytes.try_into().map(u64::from_be_bytes).unwrap_or(0);
-            let format = meta.get("format")?.map(|value| number(value.value()));
-            match format {
-                None => {
-                    meta.insert("format", FORMAT.to_be_bytes().as_slice())?;
-                }
-                Some(FORMAT) => {}
-                Some(other) => {
-                    return Err(redb::Error::Corrupted(format!(
-                        "it has format {other}, this program reads format {FORMAT}"
-                    )));
-                }
-            }
-            state.merged = meta.get("merged")?.map_or(0, |value| number(value.value()));
-            for item in write.open_table(HOSTS)?.iter()? {
-                let (host, record) = item?;
-                let record = decode(record.value())?;
-                state.take(host.value(), |lane| lane.record = record);
-            }
-            for item in write.open_table(QUEUE)?.iter()? {
-                let (key, entry) = item?;
-                let entry: Entry = decode(entry.value())?;
-                state.take(key.value().0, |lane| lane.queue.push_back(entry));
-            }
-            // Made now, so that readers find it.
-            write.open_table(BODIES)?;
-            Ok(())
-        })();
-        match read {
-            Ok(()) => {}
-            Err(redb::Error::Corrupted(why)) => {
-                return Err(OutboxError::Damaged {
-                    path: self.path.clone(),
-                    why,
-                });
-            }
-            Err(error) => return Err(self.failed("read")(error)),
-        }
-        write
-            .commit()
-            .map_err(|error| self.failed("open")(error.into()))?;
-        Ok(state)
-    }
-
-    fn meta(&self, state: &State, name: &str) -> Result<Option<Vec<u8>>, OutboxError> {
-        self.read(state, |read| {
-            let meta = read.open_table(META)?;
-            Ok(meta.get(name)?.map(|value| value.value().to_vec()))
-        })
-    }
-
-    fn read<T>(
-        &self,
-        state: &State,
-        work: impl FnOnce(&redb::ReadTransaction) -> Result<T, redb::Error>,
-    ) -> Result<T, OutboxError> {
-        let database = state.database.as_ref().ok_or_else(|| self.closed())?;
-        let read = database
-            .begin_read()
-            .map_err(|error| self.failed("read")(error.into()))?;
-        work(&read).map_err(self.failed("read"))
-    }
-
-    /// One transaction. When it fails the file is opened anew with the next call: what is true is what is in it.
-    fn write(
-        &self,
-        state: &mut State,
-        work: impl FnOnce(&WriteTransaction, u64) -> Result<(), redb::Error>,
-    ) -> Result<(), OutboxError> {
-        let merged = state.merged;
-        let database = state.database.as_ref().ok_or_else(|| self.closed())?;
-        let written = (|| {
-            let write = database.begin_write()?;
-            work(&write, merged)?;
-            write.commit()?;
-            Ok(())
-        })();
-        if written.is_err() {
-            state.database = None;
-        }
-        written.map_err(self.failed("write"))
-    }
-
-    fn failed(&self, what: &'static str) -> impl FnOnce(redb::Error) -> OutboxError {
-        let path = self.path.clone();
-        move |source| OutboxError::Database {
-            what,
-            path,
-            source: Box::new(source),
-        }
-    }
-
-    fn closed(&self) -> OutboxError {
-        self.failed("use")(redb::Error::PreviousIo)
-    }
 }
 
 impl State {
@@ -705,15 +452,6 @@ impl State {
         self.bytes = self.bytes + lane.cost() - before.0;
         self.pending = self.pending + lane.queue.len() as u64 - before.1;
     }
-}
-
-fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    // Numbers, texts and arrays into memory: there is nothing that could fail.
-    postcard::to_stdvec(value).unwrap_or_default()
-}
-
-fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, redb::Error> {
-    postcard::from_bytes(bytes).map_err(|error| redb::Error::Corrupted(error.to_string()))
 }
 
 #[cfg(test)]
