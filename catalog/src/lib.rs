@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod hash;
 pub mod ids;
+pub mod imports;
 pub mod inventory;
 pub mod metrics;
 pub mod random;

@@ -220,7 +220,7 @@ pub(super) async fn add_sources(store: &Store, apis: &mut [Api]) -> Result<(), R
         .collect();
     let mut query = sqlx::query(AssertSqlSafe(format!(
         "SELECT d.api_id, d.source_id, COALESCE(s.name, d.source_name) AS name, d.kind FROM definitions d \
-         LEFT JOIN sources s ON s.id = d.source_id WHERE d.api_id IN ({}) ORDER BY 3, 2",
+         LEFT JOIN sources s ON s.id = d.source_id WHERE d.api_id IN ({}) ORDER BY lower(COALESCE(s.name, d.source_name)), d.source_id",
         marks.join(", ")
     )));
     for api in apis.iter() {

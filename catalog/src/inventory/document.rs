@@ -4,13 +4,13 @@
 //! hash. Reading happens on threads of its own and in bounded memory, never inside a transaction. What a document refers to
 //! outside of itself is never fetched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::json;
-use silhouette_openapi::{Description, ReadError};
+use silhouette_openapi::{Description, ReadError, Template};
 use sqlx::{AnyConnection, Row as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -119,15 +119,8 @@ impl Document {
             operations: Vec::new(),
             warnings: Vec::new(),
         };
-        document.base_url = description
-            .servers()
-            .iter()
-            .find_map(|server| BaseUrl::parse(server).ok());
-        if let Some(server) = description.servers().first()
-            && server.starts_with('/')
-        {
-            server.clone_into(&mut document.relative_base);
-        }
+        document.base_url = absolute(&description);
+        document.relative_base = relative(&description);
         document.read_operations(&description);
         for problem in description.problems() {
             document.warn(&problem.pointer, problem.line, problem.message.clone());
@@ -193,17 +186,77 @@ impl Document {
         self.operations = all.into_values().collect();
     }
 
+    /// Says where the API stands: paths are below its base path instead of the document's own.
+    pub fn stand_at(&mut self, base: &BaseUrl) {
+        let own = match &self.base_url {
+            Some(own) => own.path().to_owned(),
+            None => self.relative_base.clone(),
+        };
+        for operation in &mut self.operations {
+            if let Some(path) = rebased(&operation.path, &own, base) {
+                operation.shape = Template::parse(&path).shape();
+                operation.path = path;
+            }
+        }
+    }
+
     /// The warnings as they are stored.
     pub(crate) fn warnings_text(&self) -> String {
         json!(self.warnings).to_string()
     }
 }
 
+/// The first absolute server.
+fn absolute(description: &Description) -> Option<BaseUrl> {
+    let mut servers = description.servers().iter();
+    servers.find_map(|server| BaseUrl::parse(server).ok())
+}
+
+/// The base path of the first server where that is relative, or empty.
+fn relative(description: &Description) -> String {
+    let first = description.servers().first().map_or("", String::as_str);
+    let path = first.trim_end_matches('/');
+    if path.starts_with('/') && !path.starts_with("//") {
+        path.to_owned()
+    } else {
+        String::new()
+    }
+}
+
+/// A whole path below another base path than the document's own; `None` where nothing changes, or where it does not lie below
+/// the document's: operations with servers of their own stay where those say.
+fn rebased(path: &str, own: &str, base: &BaseUrl) -> Option<String> {
+    let rest = path.strip_prefix(own)?;
+    if own == base.path() || !(rest.is_empty() || rest.starts_with('/')) {
+        return None;
+    }
+    Some(format!("{}{rest}", base.path()))
+}
+
+/// Whole path and shape of each operation by the name that reports have, for a document that stands at a base URL.
+pub(super) fn names(
+    description: &Description,
+    base: &BaseUrl,
+) -> HashMap<String, (String, String)> {
+    let own = absolute(description).map_or_else(
+        || relative(description),
+        |absolute| absolute.path().to_owned(),
+    );
+    let mut names = HashMap::new();
+    for operation in description.operations() {
+        let path = operation.whole_path();
+        let path = rebased(&path, &own, base).unwrap_or(path);
+        let shape = Template::parse(&path).shape();
+        names.entry(operation.name()).or_insert((path, shape));
+    }
+    names
+}
+
 /// Reads a document on a thread of its own, few at a time.
 ///
 /// # Errors
 /// As [`Document::parse`].
-pub(super) async fn read(
+pub(crate) async fn read(
     text: Bytes,
     limit: u64,
     field: &'static str,

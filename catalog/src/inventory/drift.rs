@@ -11,9 +11,10 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::api;
-use super::columns::{count, maybe_count, maybe_time, text};
+use super::base_url::BaseUrl;
+use super::columns::{base_url, count, maybe_count, maybe_time, text};
 use super::definition::DefinitionKind;
-use super::document::{apart, clean, described, load};
+use super::document::{apart, clean, described, load, names};
 use crate::access::Actor;
 use crate::ids::{ApiId, DefinitionId};
 use crate::store::{Conditions, Direction, Listing, Page, PageOf, Store, Value, insert_rows};
@@ -184,6 +185,7 @@ pub async fn list(
 struct Input {
     definition: String,
     kind: DefinitionKind,
+    base_url: BaseUrl,
     revision: String,
     hash: String,
     size: i64,
@@ -193,7 +195,7 @@ async fn inputs(connection: &mut sqlx::AnyConnection, api: &ApiId) -> Result<Vec
     let mut all = Vec::new();
     for kind in [DefinitionKind::Observed, DefinitionKind::Documented] {
         let rows = sqlx::query(
-            "SELECT d.id, d.revision_id, r.document_hash, t.size FROM definitions d JOIN revisions r ON r.id = d.revision_id \
+            "SELECT d.id, d.revision_id, r.document_hash, t.size, d.base_url FROM definitions d JOIN revisions r ON r.id = d.revision_id \
              JOIN documents t ON t.hash = r.document_hash WHERE d.api_id = $1 AND d.kind = $2 \
              ORDER BY d.updated_at DESC, d.id LIMIT $3",
         )
@@ -209,6 +211,7 @@ async fn inputs(connection: &mut sqlx::AnyConnection, api: &ApiId) -> Result<Vec
                 revision: row.try_get(1)?,
                 hash: row.try_get(2)?,
                 size: row.try_get(3)?,
+                base_url: base_url(row, "base_url")?,
             });
         }
     }
@@ -344,7 +347,7 @@ fn compare(texts: &[(Input, Vec<u8>)]) -> Result<Vec<Drift>, Refusal> {
     // Whether each pair says so: a shadow must be one against every document, an orphan against all traffic.
     let mut shadows: HashMap<(usize, String), (usize, Drift)> = HashMap::new();
     for (input, document) in &documented {
-        let names = names(document);
+        let names = names(document, &input.base_url);
         let mut orphans: HashMap<String, (usize, Drift)> = HashMap::new();
         for (at, (_, traffic)) in observed.iter().enumerate() {
             let report = silhouette_openapi::drift(document, traffic);
@@ -386,19 +389,6 @@ fn compare(texts: &[(Input, Vec<u8>)]) -> Result<Vec<Drift>, Refusal> {
     }
     // One fingerprint has one rule, and one rule one class.
     Ok(all.into_values().collect())
-}
-
-/// Whole path and shape of each operation by the name that reports have.
-fn names(document: &Description) -> HashMap<String, (String, String)> {
-    let mut names = HashMap::new();
-    for operation in document.operations() {
-        let base = operation.bases.first().map_or("", String::as_str);
-        let shape = operation.template.below(base).shape();
-        names
-            .entry(operation.name())
-            .or_insert_with(|| (operation.whole_path(), shape));
-    }
-    names
 }
 
 fn drift_of(

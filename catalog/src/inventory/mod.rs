@@ -30,6 +30,7 @@ pub use definition::{
     Definition, DefinitionKind, Join, delete as delete_definition, get as definition,
     list as definitions, move_to as move_definition,
 };
+pub(crate) use document::read as read_document;
 pub use document::{DEFAULT_MAX_BYTES, DescribedOperation, Document, Format, Warning};
 pub use drift::{Drift, DriftClass, catch_up as catch_up_drift, list as drift};
 pub use link::{MAX_APIS, create_targets, link, propose as propose_target, unlink};
@@ -39,6 +40,7 @@ pub use revision::{
     AcceptRevision, Accepted, Revision, RevisionsOf, accept as accept_revision, get as revision,
     list as revisions, text_of as document_of,
 };
+pub(crate) use revision::{NewDocument, keep_document};
 pub use seen::{
     Caller, CallerKind, Seen, SeenCaller, SeenOperation, callers, report as report_seen,
 };

@@ -265,6 +265,56 @@ async fn delivered(
     Ok(Some(Accepted::Conflict { latest }))
 }
 
+/// A document that a person brings, to keep as a documented definition.
+#[derive(Debug)]
+pub(crate) struct NewDocument<'a> {
+    pub(crate) organisation: &'a OrganisationId,
+    pub(crate) source: &'a SourceId,
+    /// What the source calls it.
+    pub(crate) key: &'a str,
+    pub(crate) document: &'a Document,
+    pub(crate) by: &'a str,
+    pub(crate) base_url: &'a BaseUrl,
+    pub(crate) join: &'a Join,
+}
+
+/// Keeps a document as the next revision of its definition, unless the latest is the same text; `note` writes down what was
+/// done in the same transaction. Gives whether it is new.
+pub(crate) async fn keep_document(
+    store: &Store,
+    new: &NewDocument<'_>,
+    now: Millis,
+    note: impl AsyncFnOnce(&mut Write, &ApiId, &RevisionId) -> Result<(), Refusal>,
+) -> Result<(bool, RevisionId, ApiId), Refusal> {
+    let mut write = store.write().await?;
+    store.serialise(&mut write, new.organisation).await?;
+    let origin = origin(&mut write, new.organisation, new.source, new.key).await?;
+    if let Some(known) = &origin.definition
+        && known.contract == new.document.hash
+    {
+        return Ok((false, known.revision.clone(), known.api.clone()));
+    }
+    let revision = NewRevision {
+        organisation: new.organisation,
+        source: new.source,
+        source_name: &origin.source_name,
+        kind: DefinitionKind::Documented,
+        key: new.key,
+        document: new.document,
+        contract: &new.document.hash,
+        collector: None,
+        emitted: None,
+        by: new.by,
+        base_url: new.base_url,
+        join: new.join,
+    };
+    let (revision, api) = keep(&mut write, &revision, origin.definition.as_ref(), now).await?;
+    note(&mut write, &api, &revision).await?;
+    write.commit().await?;
+    refresh_drift(store, &api).await;
+    Ok((true, revision, api))
+}
+
 /// A revision to keep.
 #[derive(Debug)]
 pub(super) struct NewRevision<'a> {
