@@ -19,6 +19,7 @@ mod revision;
 mod seen;
 mod target;
 
+pub(crate) use api::known;
 pub use api::{
     Api, DriftCounts, LinkedTarget, Provenance, SeverityCounts, delete as delete_api, get as api,
     rename as rename_api, set_hidden,
@@ -30,8 +31,8 @@ pub use definition::{
     Definition, DefinitionKind, Join, delete as delete_definition, get as definition,
     list as definitions, move_to as move_definition,
 };
-pub(crate) use document::read as read_document;
 pub use document::{DEFAULT_MAX_BYTES, DescribedOperation, Document, Format, Warning};
+pub(crate) use document::{apart, read as read_document};
 pub use drift::{Drift, DriftClass, catch_up as catch_up_drift, list as drift};
 pub use link::{MAX_APIS, create_targets, link, propose as propose_target, unlink};
 pub use operation::{Operation, OperationFilter, OperationSort, list as operations};
