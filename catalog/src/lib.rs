@@ -19,6 +19,7 @@ pub mod inventory;
 pub mod metrics;
 pub mod random;
 mod refusal;
+pub mod rest;
 pub mod scans;
 pub mod serve;
 pub mod store;

@@ -224,6 +224,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(app.clone())
+        .merge(crate::rest::router(app.clone()))
         .layer(from_fn_with_state(app.clone(), in_time))
 }
 
