@@ -289,6 +289,24 @@ async fn insert(
     Ok(())
 }
 
+/// Notes that one of an API's definitions has a new revision: drift is due where there is another kind to compare with.
+pub(super) async fn updated(
+    connection: &mut AnyConnection,
+    api: &ApiId,
+    now: Millis,
+) -> Result<(), Refusal> {
+    sqlx::query(
+        "UPDATE apis SET updated_at = $1, drift_due = CASE WHEN EXISTS (SELECT 1 FROM definitions WHERE api_id = $2 \
+         AND kind = 'observed') AND EXISTS (SELECT 1 FROM definitions WHERE api_id = $2 AND kind = 'documented') THEN 1 \
+         ELSE drift_due END WHERE id = $2",
+    )
+    .bind(now.0)
+    .bind(api.as_str())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Counts an API's operations anew and notes what was found today. `apis`: how many new APIs there are by it.
 pub(super) async fn recount(
     connection: &mut AnyConnection,

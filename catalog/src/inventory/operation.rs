@@ -236,9 +236,23 @@ struct Kept {
     name: String,
     summary: String,
     deprecated: bool,
-    calls: Option<i64>,
-    seen_first_at: Option<i64>,
-    seen_last_at: Option<i64>,
+    figures: Figures,
+}
+
+/// How often an operation was called, and when, as the tables have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Figures {
+    pub(super) calls: Option<i64>,
+    pub(super) first: Option<i64>,
+    pub(super) last: Option<i64>,
+}
+
+impl Kept {
+    /// Whether all but the figures is the same.
+    fn says_like(&self, other: &Kept) -> bool {
+        (&self.name, &self.summary, self.deprecated)
+            == (&other.name, &other.summary, other.deprecated)
+    }
 }
 
 /// Rows of a definition by method and path.
@@ -252,30 +266,46 @@ pub(super) struct Owner<'a> {
     pub(super) kind: DefinitionKind,
 }
 
-/// Makes the rows of a definition what the latest document says, touching only what differs. `revision`: its number.
+/// Makes the rows of a definition what the latest document says, touching only what differs. `revision`: its number. Gives
+/// whether there are other operations than before.
 pub(super) async fn replace(
     connection: &mut AnyConnection,
     owner: Owner<'_>,
     operations: &[DescribedOperation],
     revision: i64,
     now: Millis,
-) -> Result<(), Refusal> {
+) -> Result<bool, Refusal> {
     let mut before = load(connection, owner.definition).await?;
-    let mut rows = Vec::new();
+    let (mut rows, mut figures) = (Vec::new(), Vec::new());
+    let mut others = false;
     for operation in operations {
         let kept = Kept {
             name: operation.name.clone(),
             summary: operation.summary.clone(),
             deprecated: operation.deprecated,
-            calls: operation.calls.map(stored),
-            seen_first_at: operation.seen_first_at.map(|at| at.0),
-            seen_last_at: operation.seen_last_at.map(|at| at.0),
+            figures: Figures {
+                calls: operation.calls.map(stored),
+                first: operation.seen_first_at.map(|at| at.0),
+                last: operation.seen_last_at.map(|at| at.0),
+            },
         };
         let old = before.remove(&(operation.method.clone(), operation.path.clone()));
         let (first, discovered) = match old {
             Some((old, _, _)) if old == kept => continue,
+            // Calls come all the time, names hardly ever change.
+            Some((old, _, _)) if old.says_like(&kept) => {
+                figures.push((
+                    operation.method.as_str(),
+                    operation.path.as_str(),
+                    kept.figures,
+                ));
+                continue;
+            }
             Some((_, first, discovered)) => (first, discovered),
-            None => (revision, now.0),
+            None => {
+                others = true;
+                (revision, now.0)
+            }
         };
         rows.push(vec![
             owner.definition.into(),
@@ -289,21 +319,23 @@ pub(super) async fn replace(
             kept.deprecated.into(),
             first.into(),
             discovered.into(),
-            kept.calls.into(),
-            kept.seen_first_at.into(),
-            kept.seen_last_at.into(),
+            kept.figures.calls.into(),
+            kept.figures.first.into(),
+            kept.figures.last.into(),
         ]);
     }
-    for (method, path) in before.into_keys() {
-        sqlx::query(
-            "DELETE FROM operations WHERE definition_id = $1 AND method = $2 AND path = $3",
-        )
-        .bind(owner.definition)
-        .bind(method)
-        .bind(path)
-        .execute(&mut *connection)
-        .await?;
-    }
+    let gone = before
+        .into_keys()
+        .map(|(method, path)| vec![owner.definition.into(), method.into(), path.into()]);
+    let gone: Vec<Vec<Value>> = gone.collect();
+    others |= !gone.is_empty();
+    insert_rows(
+        connection,
+        "DELETE FROM operations WHERE (definition_id, method, path) IN (",
+        ")",
+        gone,
+    )
+    .await?;
     insert_rows(
         connection,
         "INSERT INTO operations (definition_id, method, path, shape, api_id, kind, name, summary, deprecated, first_revision, \
@@ -314,7 +346,44 @@ pub(super) async fn replace(
         rows,
     )
     .await?;
+    set_figures(connection, owner.definition, figures).await?;
+    Ok(others)
+}
+
+/// Writes figures of operations by method and path.
+pub(super) async fn set_figures(
+    connection: &mut AnyConnection,
+    definition: &str,
+    figures: Vec<(&str, &str, Figures)>,
+) -> Result<(), Refusal> {
+    let rows = figures.into_iter().map(|(method, path, figures)| {
+        vec![
+            definition.into(),
+            method.into(),
+            path.into(),
+            figures.calls.into(),
+            figures.first.into(),
+            figures.last.into(),
+        ]
+    });
+    insert_rows(
+        connection,
+        "UPDATE operations SET calls = CAST(v.column4 AS BIGINT), seen_first_at = CAST(v.column5 AS BIGINT), \
+         seen_last_at = CAST(v.column6 AS BIGINT) FROM (",
+        ") AS v WHERE operations.definition_id = v.column1 AND operations.method = v.column2 AND operations.path = v.column3",
+        rows.collect(),
+    )
+    .await?;
     Ok(())
+}
+
+/// The figures of a definition's operations by method and path.
+pub(super) async fn figures(
+    connection: &mut AnyConnection,
+    definition: &str,
+) -> Result<HashMap<(String, String), Figures>, Refusal> {
+    let all = load(connection, definition).await?.into_iter();
+    Ok(all.map(|(key, (kept, _, _))| (key, kept.figures)).collect())
 }
 
 async fn load(connection: &mut AnyConnection, definition: &str) -> Result<Rows, Refusal> {
@@ -332,9 +401,11 @@ async fn load(connection: &mut AnyConnection, definition: &str) -> Result<Rows, 
             name: row.try_get(2)?,
             summary: row.try_get(3)?,
             deprecated: deprecated != 0,
-            calls: row.try_get(5)?,
-            seen_first_at: row.try_get(6)?,
-            seen_last_at: row.try_get(7)?,
+            figures: Figures {
+                calls: row.try_get(5)?,
+                first: row.try_get(6)?,
+                last: row.try_get(7)?,
+            },
         };
         all.insert(
             (row.try_get(0)?, row.try_get(1)?),

@@ -240,29 +240,30 @@ async fn delivered(
     pushed: &AcceptRevision,
 ) -> Result<Option<Accepted>, Refusal> {
     let row = sqlx::query(
-        "SELECT r.id, r.contract_hash, r.sequence FROM revisions r WHERE r.definition_id = $1 AND r.collector_id = $2 \
-         AND r.sequence >= $3 ORDER BY r.sequence",
+        "SELECT r.id, r.contract_hash, r.sequence, (SELECT MAX(l.sequence) FROM revisions l WHERE l.definition_id = $1 \
+         AND l.collector_id = $2) AS latest FROM revisions r WHERE r.definition_id = $1 AND r.collector_id = $2 \
+         AND r.sequence >= $3 ORDER BY r.sequence LIMIT 1",
     )
     .bind(known.id.as_str())
     .bind(pushed.collector.as_str())
     .bind(stored(pushed.sequence))
-    .fetch_all(connection)
+    .fetch_optional(connection)
     .await?;
-    let Some(latest) = row.last() else {
+    let Some(row) = row else {
         return Ok(None);
     };
-    let latest = count(latest, "sequence")?;
-    for row in row.iter().take(1) {
-        let same = count(row, "sequence")? == pushed.sequence
-            && text(row, "contract_hash")? == pushed.contract;
-        if same {
-            return Ok(Some(Accepted::Same {
-                revision: id(row, "id", RevisionId::parse)?,
-                api: known.api.clone(),
-            }));
+    let same = count(&row, "sequence")? == pushed.sequence
+        && text(&row, "contract_hash")? == pushed.contract;
+    Ok(Some(if same {
+        Accepted::Same {
+            revision: id(&row, "id", RevisionId::parse)?,
+            api: known.api.clone(),
         }
-    }
-    Ok(Some(Accepted::Conflict { latest }))
+    } else {
+        Accepted::Conflict {
+            latest: count(&row, "latest")?,
+        }
+    }))
 }
 
 /// A document that a person brings, to keep as a documented definition.
@@ -410,13 +411,11 @@ pub(super) async fn keep(
         api: api.as_str(),
         kind: new.kind,
     };
-    operation::replace(write, owner, &document.operations, number, now).await?;
-    sqlx::query("UPDATE apis SET updated_at = $1 WHERE id = $2")
-        .bind(now.0)
-        .bind(api.as_str())
-        .execute(&mut **write)
-        .await?;
-    definition::recount(write, new.organisation, &api, i64::from(new_api), now).await?;
+    let others = operation::replace(write, owner, &document.operations, number, now).await?;
+    definition::updated(write, &api, now).await?;
+    if others || known.is_none() {
+        definition::recount(write, new.organisation, &api, i64::from(new_api), now).await?;
+    }
     Ok((revision, api))
 }
 

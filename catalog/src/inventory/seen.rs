@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 
-use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::columns::{count, id, maybe_time, stored, text};
+use super::operation::{self, Figures};
 use super::{api, document, revision};
 use crate::access::Actor;
 use crate::ids::{ApiId, DefinitionId, OrganisationId, SourceId};
@@ -130,44 +130,24 @@ pub async fn report(
     .bind(known.id.as_str())
     .execute(&mut *write)
     .await?;
-    let rows = sqlx::query(
-        "SELECT method, path, calls, seen_first_at, seen_last_at FROM operations WHERE definition_id = $1",
-    )
-    .bind(known.id.as_str())
-    .fetch_all(&mut *write)
-    .await?;
-    type Figures = (Option<i64>, Option<i64>, Option<i64>);
-    let mut before: HashMap<(String, String), Figures> = HashMap::with_capacity(rows.len());
-    for row in &rows {
-        before.insert(
-            (row.try_get(0)?, row.try_get(1)?),
-            (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?),
-        );
-    }
+    let before = operation::figures(&mut write, known.id.as_str()).await?;
+    let mut figures = HashMap::new();
     for operation in &seen.operations {
-        let figures = (
-            Some(stored(operation.calls)),
-            operation.first.map(|at| at.0),
-            operation.last.map(|at| at.0),
-        );
         // Operations that are not in the latest revision come with the next one.
         let key = (operation.method.to_uppercase(), operation.path.clone());
-        if before.get(&key).is_none_or(|known| *known == figures) {
-            continue;
+        let new = Figures {
+            calls: Some(stored(operation.calls)),
+            first: operation.first.map(|at| at.0),
+            last: operation.last.map(|at| at.0),
+        };
+        if before.get(&key).is_some_and(|known| *known != new) {
+            figures.insert(key, new);
         }
-        sqlx::query(
-            "UPDATE operations SET calls = $1, seen_first_at = $2, seen_last_at = $3 WHERE definition_id = $4 AND method = $5 \
-             AND path = $6",
-        )
-        .bind(figures.0)
-        .bind(figures.1)
-        .bind(figures.2)
-        .bind(known.id.as_str())
-        .bind(key.0)
-        .bind(key.1)
-        .execute(&mut *write)
-        .await?;
     }
+    let figures = figures
+        .iter()
+        .map(|((method, path), figures)| (method.as_str(), path.as_str(), *figures));
+    operation::set_figures(&mut write, known.id.as_str(), figures.collect()).await?;
     replace_callers(&mut write, known.id.as_str(), seen.callers).await?;
     Ok(write.commit().await?)
 }

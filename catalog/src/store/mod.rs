@@ -233,7 +233,8 @@ impl std::fmt::Debug for Write {
 }
 
 /// Inserts many rows in as few statements as the number of parameters allows.
-/// `head` is `INSERT INTO t (a, b)`, `tail` what comes after the values, such as `ON CONFLICT …`.
+/// `head` is `INSERT INTO t (a, b)`, `tail` what comes after the values, such as `ON CONFLICT …`; any statement with `VALUES` in it
+/// does, such as `UPDATE t … FROM (` and `) AS v WHERE …`, where the columns are called `column1` and so on.
 ///
 /// # Errors
 /// When the database says no.
