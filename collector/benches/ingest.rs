@@ -154,7 +154,7 @@ fn in_process(exchanges: u64, size: usize, hosts: u64) -> f64 {
             &encoded,
             context,
             |_| {},
-            |observation| {
+            |observation, _| {
                 let begin = Instant::now();
                 model.observe(observation);
                 spent += begin.elapsed();

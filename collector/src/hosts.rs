@@ -17,7 +17,9 @@ use silhouette_reconstruct::{
 
 use tokio::sync::Notify;
 
+use crate::callers::{self, CallerKind, Callers};
 use crate::envelope::Rejected;
+use crate::store::HostBytes;
 
 /// A host's model is measured once per so many exchanges: measuring walks it.
 const MEASURE_EVERY: u64 = 256;
@@ -51,6 +53,7 @@ pub struct Host {
     ready: AtomicUsize,
     last_unix_millis: AtomicU64,
     summary: Mutex<Option<Counted>>,
+    callers: Mutex<Callers>,
 }
 
 /// A summary, of which version, when, and how long it took.
@@ -107,6 +110,26 @@ impl Host {
         Ok(outcome)
     }
 
+    /// Counts who made a call that was learnt; `consumer` is empty when the gateway knew none.
+    pub fn count_caller(&self, observation: &Observation<'_>, consumer: &str) {
+        let agent = observation.request.headers.iter();
+        let agent = agent
+            .filter(|(name, _)| *name == "user-agent")
+            .map(|(_, value)| *value)
+            .next();
+        let at = observation.unix_millis;
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        callers.count(CallerKind::Shim, observation.shim, at);
+        callers.count(CallerKind::Consumer, consumer, at);
+        callers.count(CallerKind::Client, callers::client(agent), at);
+    }
+
+    /// Who calls it.
+    pub fn callers(&self) -> Callers {
+        let callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        callers.clone()
+    }
+
     fn counted(&self, hosts: &Hosts, ready: usize) {
         let before = self.ready.swap(ready, Relaxed);
         hosts.ready.fetch_add(ready, Relaxed);
@@ -124,11 +147,14 @@ impl Host {
         self.observed.load(Relaxed)
     }
 
-    /// The model as bytes, for a checkpoint.
-    pub fn to_bytes(&self, hosts: &Hosts) -> Vec<u8> {
+    /// What is known of it as bytes, for a checkpoint.
+    pub fn to_bytes(&self, hosts: &Hosts) -> HostBytes {
         let model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
         self.measured(hosts, model.memory_bytes());
-        model.to_bytes()
+        HostBytes {
+            model: model.to_bytes(),
+            callers: self.callers().to_bytes(),
+        }
     }
 
     /// The document as of now.
@@ -208,7 +234,7 @@ impl Hosts {
     }
 
     /// A host that was saved; one over the bound is kept too, it was learnt under another setting.
-    pub fn restore(&self, name: HostName, shard: usize, model: Model) {
+    pub fn restore(&self, name: HostName, shard: usize, model: Model, callers: Callers) {
         let succeeded = u64::from(model.summary(&DocumentOptions::default()).operations > 0);
         let host = Arc::new(Host {
             shard,
@@ -219,6 +245,7 @@ impl Hosts {
             ready: AtomicUsize::new(0),
             last_unix_millis: AtomicU64::new(0),
             summary: Mutex::new(None),
+            callers: Mutex::new(callers),
             name: name.clone(),
         });
         let bytes = host
@@ -282,6 +309,7 @@ impl Hosts {
             ready: AtomicUsize::new(0),
             last_unix_millis: AtomicU64::new(0),
             summary: Mutex::new(None),
+            callers: Mutex::default(),
             name: name.clone(),
         });
         map.insert(name.clone(), host.clone());
@@ -311,6 +339,10 @@ impl Hosts {
         for host in self.list() {
             let mut model = host.model.lock().unwrap_or_else(PoisonError::into_inner);
             let dropped = model.forget(before_unix_millis);
+            let callers = host.callers.lock();
+            callers
+                .unwrap_or_else(PoisonError::into_inner)
+                .forget(before_unix_millis);
             if dropped > 0 {
                 host.measured(self, model.memory_bytes());
                 host.observed.fetch_add(1, Relaxed);

@@ -29,13 +29,13 @@ pub struct Context<'a> {
     pub max_body: usize,
 }
 
-/// Decodes an exchange that [`crate::envelope::inspect`] has let pass, and shows it to `learn`. `undecoded` is called
+/// Decodes an exchange that [`crate::envelope::inspect`] has let pass, and shows it to `learn`, with the consumer the gateway knew (empty: none). `undecoded` is called
 /// with a reason for each body that stays behind its content coding.
 pub fn observe<R>(
     exchange: &Bytes,
     context: Context<'_>,
     mut undecoded: impl FnMut(&'static str),
-    learn: impl FnOnce(&Observation<'_>) -> R,
+    learn: impl FnOnce(&Observation<'_>, &str) -> R,
 ) -> Result<R, Rejected> {
     let exchange = wire::Exchange::decode(exchange.clone()).map_err(|_| Rejected::Malformed)?;
     let request = exchange.request.as_ref().ok_or(Rejected::NoRequest)?;
@@ -82,7 +82,11 @@ pub fn observe<R>(
             undecoded(problem.reason());
         }
     }
-    Ok(learn(&Observation {
+    let consumer = exchange
+        .gateway
+        .as_ref()
+        .map_or("", |gateway| gateway.consumer.as_str());
+    let observation = Observation {
         unix_millis: start(exchange.start_unix_nanos, context.received),
         duration_micros: exchange.duration_micros,
         shim: context.shim,
@@ -103,7 +107,8 @@ pub fn observe<R>(
             .tls
             .as_ref()
             .is_some_and(|tls| tls.client_certificate),
-    }))
+    };
+    Ok(learn(&observation, consumer))
 }
 
 /// Unix milliseconds; a clock that is unset or more than a day ahead is not believed.
@@ -277,7 +282,7 @@ mod tests {
             &Bytes::from(exchange.encode_to_vec()),
             CONTEXT,
             |reason| problems.push(reason),
-            look,
+            |observation, _| look(observation),
         )?;
         Ok(
             [vec![seen], problems.iter().map(|p| p.to_string()).collect()]
@@ -410,7 +415,12 @@ mod tests {
         );
         assert_eq!(no(|_, _, r| r.status = 0), Rejected::BadStatus);
         assert_eq!(no(|_, _, r| r.status = 65_736), Rejected::BadStatus);
-        let garbage = observe(&Bytes::from_static(b"\x5a\x05x"), CONTEXT, |_| {}, |_| ());
+        let garbage = observe(
+            &Bytes::from_static(b"\x5a\x05x"),
+            CONTEXT,
+            |_| {},
+            |_, _| (),
+        );
         assert_eq!(garbage, Err(Rejected::Malformed));
     }
 

@@ -5,6 +5,7 @@
 //! memory than its settings allow, and never contacts anybody but the catalog it was registered with.
 
 pub mod admin;
+pub mod callers;
 pub mod check;
 pub mod cli;
 pub mod config;

@@ -25,6 +25,7 @@ use tonic_web::GrpcWebLayer;
 use tower::{Layer, ServiceExt};
 
 use crate::admin::{self, Admin, Pulse};
+use crate::callers::Callers;
 use crate::config::Config;
 use crate::emission::Emission;
 use crate::envelope::Envelope;
@@ -466,13 +467,13 @@ fn local(socket: &TcpListener, setting: &'static str) -> Result<SocketAddr, Serv
 
 /// Fills the hosts from the last checkpoint. A model that cannot be read is left behind, not the start.
 fn restore(store: &mut Store, hosts: &Hosts, learners: usize) -> Result<Checkpoint, StoreError> {
-    let last = store.load(|name, bytes| {
+    let last = store.load(|name, bytes, callers| {
         let host = HostName::parse(name.as_bytes(), "").map_err(|error| error.to_string());
         let model = Model::from_bytes(bytes).map_err(|error| error.to_string());
         match host.and_then(|host| model.map(|model| (host, model))) {
             Ok((host, model)) => {
                 let shard = learners::shard(&host, learners);
-                hosts.restore(host, shard, model);
+                hosts.restore(host, shard, model, Callers::from_bytes(callers));
             }
             Err(error) => tracing::error!(host = name, %error, "the saved model of a host cannot be read; it starts anew"),
         }

@@ -19,7 +19,17 @@ pub const FILE: &str = "state.redb";
 const FORMAT: u32 = 1;
 
 const MODELS: TableDefinition<&str, &[u8]> = TableDefinition::new("models");
+const CALLERS: TableDefinition<&str, &[u8]> = TableDefinition::new("callers");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+
+/// What a checkpoint keeps of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostBytes {
+    /// The model.
+    pub model: Vec<u8>,
+    /// Who calls it; empty where a checkpoint is older than that.
+    pub callers: Vec<u8>,
+}
 
 /// Everything of a checkpoint but the models.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -118,8 +128,11 @@ impl Store {
         Ok(store)
     }
 
-    /// Reads the last checkpoint; `model` is given each host's name and bytes.
-    pub fn load(&mut self, mut model: impl FnMut(&str, &[u8])) -> Result<Checkpoint, StoreError> {
+    /// Reads the last checkpoint; `host` is given each host's name, model and callers.
+    pub fn load(
+        &mut self,
+        mut host: impl FnMut(&str, &[u8], &[u8]),
+    ) -> Result<Checkpoint, StoreError> {
         let path = self.path.clone();
         let failed = |error: redb::Error| StoreError::Database {
             what: "read",
@@ -156,9 +169,21 @@ impl Store {
         let models = read
             .open_table(MODELS)
             .map_err(|error| failed(error.into()))?;
+        let callers = match read.open_table(CALLERS) {
+            Ok(callers) => Some(callers),
+            Err(redb::TableError::TableDoesNotExist(_)) => None,
+            Err(error) => return Err(failed(error.into())),
+        };
         for item in models.iter().map_err(|error| failed(error.into()))? {
-            let (host, bytes) = item.map_err(|error| failed(error.into()))?;
-            model(host.value(), bytes.value());
+            let (name, model) = item.map_err(|error| failed(error.into()))?;
+            let callers = match &callers {
+                Some(callers) => callers
+                    .get(name.value())
+                    .map_err(|error| failed(error.into()))?,
+                None => None,
+            };
+            let callers = callers.as_ref().map_or(&[][..], |bytes| bytes.value());
+            host(name.value(), model.value(), callers);
         }
         Ok(checkpoint)
     }
@@ -167,7 +192,7 @@ impl Store {
     /// their bytes, or `None` for a host that is gone; `finish` yields the rest once the models are through.
     pub fn save<E: From<StoreError>>(
         &mut self,
-        models: impl Iterator<Item = (String, Option<Vec<u8>>)>,
+        models: impl Iterator<Item = (String, Option<HostBytes>)>,
         finish: impl FnOnce() -> Result<Checkpoint, E>,
     ) -> Result<(), E> {
         let path = self.path.clone();
@@ -186,13 +211,21 @@ impl Store {
                 let mut table = write
                     .open_table(MODELS)
                     .map_err(|error| failed(error.into()))?;
+                let mut callers = write
+                    .open_table(CALLERS)
+                    .map_err(|error| failed(error.into()))?;
                 for (host, bytes) in models {
+                    let host = host.as_str();
                     match bytes {
                         Some(bytes) => {
-                            table.insert(host.as_str(), bytes.as_slice()).map_err(put)?;
+                            table.insert(host, bytes.model.as_slice()).map_err(put)?;
+                            callers
+                                .insert(host, bytes.callers.as_slice())
+                                .map_err(put)?;
                         }
                         None => {
-                            table.remove(host.as_str()).map_err(put)?;
+                            table.remove(host).map_err(put)?;
+                            callers.remove(host).map_err(put)?;
                         }
                     }
                 }
@@ -283,7 +316,10 @@ mod tests {
         let models: Vec<_> = models
             .iter()
             .map(|(host, text)| {
-                let bytes = text.map(|text| text.as_bytes().to_vec());
+                let bytes = text.map(|text| HostBytes {
+                    model: text.as_bytes().to_vec(),
+                    callers: text.as_bytes().to_vec(),
+                });
                 (host.to_string(), bytes)
             })
             .collect();
@@ -293,7 +329,8 @@ mod tests {
     fn load(store: &mut Store) -> (Checkpoint, Vec<(String, String)>) {
         let mut models = Vec::new();
         let checkpoint = store
-            .load(|host, bytes| {
+            .load(|host, bytes, callers| {
+                assert_eq!(bytes, callers);
                 models.push((host.to_owned(), String::from_utf8(bytes.to_vec()).unwrap()))
             })
             .unwrap();

@@ -7,6 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use catalog::{Catalog, Fault, Kept, TOKEN};
+use silhouette_proto::telemetry::v1::{Gateway, Header};
+
 use collector::{Collector, batch, binary, exchange};
 
 /// Everything at once.
@@ -42,7 +44,16 @@ async fn learn(collector: &Collector, sequence: u64, host: &str) {
 async fn learn_more(collector: &Collector, sequence: u64, host: &str, path: &str) {
     let mut batch = batch(1, sequence, host, 0);
     let mut call = exchange(host, 4 * sequence);
-    call.request.as_mut().unwrap().path = path.to_owned().into_bytes().into();
+    let request = call.request.as_mut().unwrap();
+    request.path = path.to_owned().into_bytes().into();
+    request.headers.push(Header {
+        name: "User-Agent".into(),
+        value: "shop-app/2.1 (linux)".into(),
+    });
+    call.gateway = Some(Gateway {
+        consumer: "alice".into(),
+        ..Default::default()
+    });
     batch.exchanges = vec![call];
     let mut client = collector.client().await;
     client.export(batch).await.unwrap();
@@ -194,10 +205,15 @@ async fn what_changes_is_pushed_once_and_in_order() {
             (&8.into(), 4)
         );
         assert_eq!(seen["operations"][0]["path"], "/books");
-        assert_eq!(
-            (&seen["callers"][0]["kind"], &seen["callers"][0]["name"]),
-            (&"shim".into(), &"nginx".into())
-        );
+        let callers: Vec<_> = seen["callers"].as_array().unwrap().iter().collect();
+        let called = |kind: &str, name: &str| {
+            let mut all = callers.iter().filter(|it| it["kind"] == kind);
+            all.find(|it| it["name"] == name)
+                .map(|it| it["calls"].clone())
+        };
+        assert_eq!(called("shim", "nginx"), Some(8.into()));
+        assert_eq!(called("client", "(no User-Agent)"), Some(8.into()));
+        assert_eq!(callers.len(), 2);
     }
     // More of the same: figures, and no revision.
     learn(&collector, 4, "shop.example").await;
@@ -241,6 +257,20 @@ async fn what_changes_is_pushed_once_and_in_order() {
         .await;
     assert!(catalog.kept().beats.len() > beats);
     assert_eq!(catalog.kept().repeated, 0);
+    // Callers are kept with the models: each call counts once, over the kill too.
+    catalog
+        .wait("who called", |kept| {
+            let seen = kept.seen["shop.example"].last().unwrap();
+            let callers = seen["callers"].as_array().unwrap();
+            let calls = |name: &str| {
+                let caller = callers.iter().find(|it| it["name"] == name);
+                caller.map(|it| (it["kind"].clone(), it["calls"].clone()))
+            };
+            calls("nginx") == Some(("shim".into(), 18.into()))
+                && calls("alice") == Some(("consumer".into(), 2.into()))
+                && calls("shop-app") == Some(("client".into(), 2.into()))
+        })
+        .await;
     catalog.check();
 }
 

@@ -4,7 +4,7 @@
 //! it has a thread of its own, makes one at a time, and rests four times as long as that took; only when
 //! somebody waits for a synchronisation it does not. It never talks to anybody, and does nothing while there is no registration.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,9 +17,10 @@ use silhouette_reconstruct::{Document, HostName, OpenApi};
 
 use super::contract::contract;
 use super::outbox::{OutboxError, Put, Refused};
-use super::protocol::{Caller, CallerKind, HostCounts, Seen, SeenOperation, timestamp};
+use super::protocol::{Caller, HostCounts, Seen, SeenOperation, timestamp};
 use super::settle::{Pace, Settling};
 use super::standing::{Part, Standing};
+use crate::callers::Callers;
 use crate::emission::Emission;
 use crate::hosts::{Host, Hosts};
 use crate::rules::RuleFile;
@@ -213,7 +214,7 @@ impl Work {
                     .is_none_or(|(of, at)| of != version && now >= at + interval);
                 if is_new || asked || is_due {
                     look.seen = Some((version, now));
-                    if let Some(figures) = gzip(&seen(&document, unix)) {
+                    if let Some(figures) = gzip(&seen(&document, &host.callers(), unix)) {
                         standing.mailbox.put(name, figures);
                         standing.tell();
                     }
@@ -275,30 +276,10 @@ fn offer(
     Ok(true)
 }
 
-/// What was called, from a document.
-fn seen(document: &Document, now: u64) -> Seen {
+/// What was called, from a document, and by whom.
+fn seen(document: &Document, callers: &Callers, now: u64) -> Seen {
     let operations = document.operations();
     let time = |millis: Option<u64>| millis.map(timestamp);
-    let mut shims: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    let extensions = document.as_value()["paths"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .flat_map(|(_, item)| item.as_object().into_iter().flatten())
-        .map(|(_, operation)| &operation["x-silhouette"]["shims"]);
-    for (operation, names) in operations.iter().zip(extensions) {
-        let names: BTreeSet<&str> = names
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|name| name.as_str())
-            .collect();
-        for name in names {
-            let (calls, last) = shims.entry(name).or_default();
-            *calls += operation.calls;
-            *last = (*last).max(operation.last_seen);
-        }
-    }
     Seen {
         at: timestamp(now),
         exchanges: operations.iter().map(|operation| operation.calls).sum(),
@@ -314,13 +295,14 @@ fn seen(document: &Document, now: u64) -> Seen {
                 last_seen: timestamp(operation.last_seen),
             })
             .collect(),
-        callers: shims
+        callers: callers
+            .list()
             .into_iter()
-            .map(|(name, (calls, last))| Caller {
-                kind: CallerKind::Shim,
-                name: name.to_owned(),
-                calls,
-                last_seen: timestamp(last),
+            .map(|caller| Caller {
+                kind: caller.kind,
+                name: caller.name,
+                calls: caller.calls,
+                last_seen: timestamp(caller.last_seen),
             })
             .collect(),
     }

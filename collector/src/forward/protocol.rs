@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::callers::CallerKind;
+
 /// What registration tokens start with.
 pub const TOKEN_PREFIX: &str = "slr_";
 /// What credentials start with.
@@ -173,18 +175,6 @@ pub struct Caller {
     pub calls: u64,
     /// When last.
     pub last_seen: String,
-}
-
-/// What a caller is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CallerKind {
-    /// The capture shim that saw it.
-    Shim,
-    /// A consumer the gateway knows.
-    Consumer,
-    /// A kind of client, by what it says of itself.
-    Client,
 }
 
 /// A refusal (RFC 9457).

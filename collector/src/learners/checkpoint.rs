@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use crate::journal::{Position, Shared};
 use crate::metrics::Metrics;
-use crate::store::{Checkpoint, Store, StoreError, Totals};
+use crate::store::{Checkpoint, HostBytes, Store, StoreError, Totals};
 use crate::windows::Windows;
 
 /// What a learner gives to a checkpoint.
 pub(super) enum Saved {
     /// A host and its model, `None` when it is gone.
-    Model(String, Option<Vec<u8>>),
+    Model(String, Option<HostBytes>),
     /// That was all of this learner, with its totals since the start.
     Done(Totals),
 }

@@ -143,7 +143,13 @@ impl Learner {
                 &routed.exchange,
                 context,
                 |reason| *tally.undecoded.entry(reason).or_default() += 1,
-                |observation| host.observe(&self.hosts, observation),
+                |observation, consumer| {
+                    let outcome = host.observe(&self.hosts, observation);
+                    if outcome == Ok(Outcome::Learnt) {
+                        host.count_caller(observation, consumer);
+                    }
+                    outcome
+                },
             )
         }));
         match learnt {

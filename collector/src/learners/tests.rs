@@ -1,6 +1,7 @@
 //! Journal in, models and checkpoints out: once each, whatever happens in between.
 
 use super::*;
+use crate::callers::Callers;
 use crate::hosts::Bounds;
 use crate::journal::{Batch, Journal, Limits};
 use prost::Message as _;
@@ -32,10 +33,15 @@ fn world_with(mut store: Store, dir: &Path, count: usize, pace: Pace) -> World {
         model_memory: 1 << 30,
     }));
     let last = store
-        .load(|host, bytes| {
+        .load(|host, bytes, callers| {
             let host = HostName::parse(host.as_bytes(), "").unwrap();
             let model = silhouette_reconstruct::Model::from_bytes(bytes).unwrap();
-            hosts.restore(host.clone(), shard(&host, count), model);
+            hosts.restore(
+                host.clone(),
+                shard(&host, count),
+                model,
+                Callers::from_bytes(callers),
+            );
         })
         .unwrap_or_default();
     let limits = Limits {
@@ -189,7 +195,7 @@ fn after_a_crash_the_journal_is_learnt_on_top_of_the_last_checkpoint() {
     for (sequence, dir) in copied {
         // A copy made while the database was being written may be torn in ways that no disk tears it.
         if Store::open(&dir)
-            .and_then(|mut store| store.load(|_, _| {}))
+            .and_then(|mut store| store.load(|_, _, _| {}))
             .is_err()
         {
             continue;
