@@ -24,6 +24,7 @@ pub mod scans;
 pub mod serve;
 pub mod store;
 mod time;
+pub mod web;
 
 pub use refusal::Refusal;
 pub use time::Millis;

@@ -1,0 +1,35 @@
+//! What pages show: plain structs and the templates over them.
+//!
+//! In: values a handler looked up and put into words. Out: HTML. A view asks nothing and decides nothing; every text in it is
+//! escaped by its template.
+
+mod icon;
+mod parts;
+
+pub(crate) use parts::{
+    Choice, Field, Heading, Method, Pager, PathText, Severities, Status, When, count, span, thousands,
+};
+
+/// Filters that templates use.
+pub(crate) mod filters {
+    #![allow(clippy::unnecessary_wraps, missing_docs)]
+
+    use askama::Values;
+
+    use super::icon::Icon;
+
+    #[askama::filter_fn]
+    pub(crate) fn icon(name: &'static str, _: &dyn Values) -> askama::Result<Icon> {
+        Ok(Icon(name))
+    }
+
+    #[askama::filter_fn]
+    pub(crate) fn asset(file: &str, _: &dyn Values) -> askama::Result<String> {
+        Ok(crate::web::assets::url(file))
+    }
+
+    #[askama::filter_fn]
+    pub(crate) fn thousands(number: &u64, _: &dyn Values) -> askama::Result<String> {
+        Ok(super::thousands(*number))
+    }
+}
