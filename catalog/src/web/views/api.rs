@@ -122,15 +122,14 @@ pub(crate) struct Part {
     pub(crate) lines: Vec<Line>,
 }
 
-/// One line of a schema. `opens` begins a level before it; after it `closes` levels end.
+/// One line of a schema, `depth` levels inside.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
-    pub(crate) opens: bool,
+    pub(crate) depth: usize,
     pub(crate) name: String,
     pub(crate) kind: String,
     pub(crate) required: bool,
     pub(crate) note: String,
-    pub(crate) closes: usize,
 }
 
 /// A document as text.

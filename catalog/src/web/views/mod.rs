@@ -3,11 +3,22 @@
 //! In: values a handler looked up and put into words. Out: HTML. A view asks nothing and decides nothing; every text in it is
 //! escaped by its template.
 
+pub(crate) mod api;
+pub(crate) mod apis;
+pub(crate) mod chart;
+pub(crate) mod door;
+pub(crate) mod filter_form;
 mod icon;
+pub(crate) mod overview;
 mod parts;
+pub(crate) mod scans;
+pub(crate) mod settings;
+pub(crate) mod shell;
+pub(crate) mod sources;
+pub(crate) mod targets;
 
 pub(crate) use parts::{
-    Choice, Field, Heading, Method, Pager, PathText, Severities, Status, When, count, span, thousands,
+    Choice, Empty, Field, Heading, Method, Pager, PathText, Severities, Status, When, count, span, thousands,
 };
 
 /// Filters that templates use.

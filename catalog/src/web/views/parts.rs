@@ -311,6 +311,16 @@ impl Choice {
     }
 }
 
+/// What stands where a list has nothing: why, and what to do about it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Empty {
+    pub(crate) icon: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) text: &'static str,
+    /// Addresses and words of links.
+    pub(crate) actions: Vec<(&'static str, &'static str)>,
+}
+
 /// A value in a form, with what is wrong with it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Field {
