@@ -13,6 +13,7 @@ mod pages;
 mod person;
 mod posted;
 mod query;
+mod reading;
 mod views;
 
 use std::sync::Arc;

@@ -2,13 +2,18 @@
 //!
 //! In: a person and what was asked. Out: calls of the core in that person's name, and a view of what they gave.
 
+mod api;
+mod apis;
 mod audit;
 mod door;
 mod form;
 mod keys;
 mod profile;
+mod overview;
 mod roles;
 mod settings;
+mod sources;
+mod targets;
 mod users;
 
 use std::sync::Arc;
@@ -26,6 +31,29 @@ pub(super) fn routes(_web: &Arc<Web>) -> Router<Arc<Web>> {
         .route("/sign-out", post(door::sign_out))
         .route("/theme", post(door::theme))
         .route("/organisation", post(door::organisation))
+        .route("/", get(overview::show))
+        .route("/discovery", get(apis::discovery))
+        .route("/discovery/link", get(apis::link_form).post(apis::link))
+        .route("/discovery/targets", get(apis::create_form).post(apis::create))
+        .route("/discovery/hide", post(apis::hide))
+        .route("/discovery/show", post(apis::show))
+        .route("/catalog", get(apis::catalog))
+        .route("/catalog/{id}/endpoints", get(apis::endpoints))
+        .route("/apis/{id}", get(api::operations))
+        .route("/apis/{id}/schema", get(api::schema))
+        .route("/apis/{id}/revisions", get(api::revisions))
+        .route("/apis/{id}/revisions/{revision}/{file}", get(api::document))
+        .route("/apis/{id}/diff", get(api::diff))
+        .route("/apis/{id}/drift", get(api::drift))
+        .route("/apis/{id}/callers", get(api::callers))
+        .route("/apis/{id}/rename", get(api::rename_form).post(api::rename))
+        .route("/apis/{id}/unlink", post(apis::unlink))
+        .route("/apis/{id}/hide", post(apis::hide_one))
+        .route("/apis/{id}/show", post(apis::show_one))
+        .route("/targets", get(targets::list))
+        .route("/targets/new", get(targets::new_form).post(targets::create))
+        .route("/targets/{id}/edit", get(targets::edit_form).post(targets::edit))
+        .route("/targets/{id}/delete", get(targets::delete_form).post(targets::delete))
         .route("/audit", get(audit::list))
         .route("/settings", get(profile::show))
         .route("/settings/name", post(profile::name))

@@ -223,8 +223,8 @@ pub(crate) struct DriftTab {
     pub(crate) api: ApiHead,
     pub(crate) tabs: Vec<Tab>,
     pub(crate) manage: bool,
-    pub(crate) meaning: String,
     pub(crate) groups: Vec<DriftGroup>,
+    pub(crate) pager: Pager,
     pub(crate) empty: Empty,
 }
 
@@ -256,6 +256,7 @@ pub(crate) struct CallersTab {
     pub(crate) tabs: Vec<Tab>,
     pub(crate) manage: bool,
     pub(crate) rows: Vec<CallerRow>,
+    pub(crate) pager: Pager,
     pub(crate) empty: Empty,
 }
 
