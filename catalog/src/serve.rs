@@ -225,6 +225,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/metrics", get(metrics))
         .with_state(app.clone())
         .merge(crate::rest::router(app.clone()))
+        .merge(crate::web::router(app.clone()))
         .layer(from_fn_with_state(app.clone(), in_time))
 }
 

@@ -160,9 +160,10 @@ pub(super) fn go(person: &Person, to: &str) -> Response {
         redirect(to)
     };
     // Whatever came before, the next page is asked for anew.
-    response
-        .headers_mut()
-        .insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(
+        http::header::CACHE_CONTROL,
+        HeaderValue::from_static("no-store"),
+    );
     response
 }
 

@@ -57,7 +57,12 @@ mod tests {
 
     #[test]
     fn what_the_pages_ask_for_is_there() {
-        for file in ["catalog.css", "catalog.js", "mark.svg", "vendor/htmx.min.js"] {
+        for file in [
+            "catalog.css",
+            "catalog.js",
+            "mark.svg",
+            "vendor/htmx.min.js",
+        ] {
             assert!(Files::get(file).is_some(), "{file}");
             assert!(url(file).starts_with("/assets/"), "{file}");
             assert!(!url(file).contains("//"), "{file}");

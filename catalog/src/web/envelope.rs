@@ -15,10 +15,10 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use super::Web;
 use super::answer::Fault;
 use super::person::theme;
 use super::views::door::ErrorPage;
-use super::Web;
 
 /// Nothing but our own files; no inline script, no inline style, no frame around us.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
@@ -58,7 +58,7 @@ pub(super) async fn wrap(
 ) -> Response {
     let begun = Instant::now();
     let correlation = correlation(request.headers());
-    let theme = theme(request.headers(), web.settings.https);
+    let theme = theme(request.headers(), web.https());
     request
         .extensions_mut()
         .insert(Correlation(correlation.clone()));
@@ -150,7 +150,9 @@ impl Fault {
             StatusCode::METHOD_NOT_ALLOWED => {
                 ("Not possible", "This address does not take such a request.")
             }
-            StatusCode::PAYLOAD_TOO_LARGE => ("Too large", "What was sent is larger than is taken."),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                ("Too large", "What was sent is larger than is taken.")
+            }
             _ => ("Not understood", "What was sent cannot be read."),
         };
         Fault {

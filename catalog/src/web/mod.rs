@@ -22,37 +22,30 @@ use axum::{Router, middleware};
 
 use crate::app::App;
 
-/// What the pages have to know of the service.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Where people and collectors reach the catalog; `None`: by whatever name they used.
-    pub public_url: Option<url::Url>,
-    /// Whether browsers reach it by https: cookies are bound to it then.
-    pub https: bool,
-    /// The largest document or report that is taken, in bytes.
-    pub document_bytes: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            public_url: None,
-            https: false,
-            document_bytes: 50 * 1024 * 1024,
-        }
-    }
-}
-
 /// What handlers get.
 #[derive(Debug)]
 struct Web {
     app: Arc<App>,
-    settings: Settings,
+    /// The origin under which people reach it.
+    public: Option<url::Url>,
 }
 
-/// The pages.
-pub fn router(app: Arc<App>, settings: Settings) -> Router {
-    let web = Arc::new(Web { app, settings });
+impl Web {
+    /// Whether browsers reach it by https: cookies are bound to it then.
+    fn https(&self) -> bool {
+        self.app.over_tls()
+    }
+
+    /// The largest document or report that is taken, in bytes.
+    fn document_bytes(&self) -> u64 {
+        self.app.config.max_document as u64
+    }
+}
+
+/// The pages. What is not found anywhere else is answered here.
+pub fn router(app: Arc<App>) -> Router {
+    let public = url::Url::parse(&app.public_url).ok();
+    let web = Arc::new(Web { app, public });
     pages::routes(&web)
         .layer(middleware::from_fn_with_state(
             Arc::clone(&web),

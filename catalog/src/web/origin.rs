@@ -52,7 +52,16 @@ mod tests {
         check(&[("host", "a:1"), ("origin", "http://a:1")], true);
         check(&[("host", "a:1"), ("origin", "http://a:2")], false);
         check(&[("host", "a"), ("origin", "null")], false);
-        check(&[("host", "inner"), ("origin", "https://catalog.example.com")], true);
-        check(&[("host", "a"), ("origin", "https://catalog.example.com.evil.example")], false);
+        check(
+            &[("host", "inner"), ("origin", "https://catalog.example.com")],
+            true,
+        );
+        check(
+            &[
+                ("host", "a"),
+                ("origin", "https://catalog.example.com.evil.example"),
+            ],
+            false,
+        );
     }
 }

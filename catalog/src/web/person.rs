@@ -79,9 +79,27 @@ impl Person {
         use Permission as P;
         let all = [
             ("/", "overview", "Overview", Some(P::ViewApis), false),
-            ("/sources", "sources", "API sources", Some(P::ViewSources), false),
-            ("/discovery", "discovery", "API discovery", Some(P::ViewApis), false),
-            ("/catalog", "catalog", "API catalog", Some(P::ViewApis), false),
+            (
+                "/sources",
+                "sources",
+                "API sources",
+                Some(P::ViewSources),
+                false,
+            ),
+            (
+                "/discovery",
+                "discovery",
+                "API discovery",
+                Some(P::ViewApis),
+                false,
+            ),
+            (
+                "/catalog",
+                "catalog",
+                "API catalog",
+                Some(P::ViewApis),
+                false,
+            ),
             ("/targets", "targets", "Targets", Some(P::ViewApis), false),
             ("/scans", "scans", "Scans", Some(P::ViewApis), false),
             ("/audit", "audit", "Audit log", Some(P::ViewAudit), true),
@@ -116,12 +134,14 @@ pub(super) fn theme(headers: &HeaderMap, https: bool) -> &'static str {
     }
 }
 
-/// The peer's address.
-pub(super) fn address(parts: &Parts) -> String {
+/// The peer's address, behind trusted proxies the client's.
+pub(super) fn address(parts: &Parts, web: &Web) -> String {
     parts
         .extensions
         .get::<ConnectInfo<SocketAddr>>()
-        .map_or_else(String::new, |peer| peer.0.ip().to_string())
+        .map_or_else(String::new, |peer| {
+            web.app.address(peer.0, &parts.headers).to_string()
+        })
 }
 
 /// The correlation id of a request.
@@ -148,7 +168,7 @@ fn flash(headers: &HeaderMap, https: bool) -> Option<Flash> {
 
 /// Who is signed in, if anybody.
 async fn look(parts: &Parts, web: &Arc<Web>) -> Result<Person, Refusal> {
-    let https = web.settings.https;
+    let https = web.https();
     let secret = cookie::get(&parts.headers, cookie::SESSION, https)
         .ok_or_else(|| Refusal::Unauthenticated("nobody is signed in".to_owned()))?;
     let now = Millis::now();
@@ -159,7 +179,7 @@ async fn look(parts: &Parts, web: &Arc<Web>) -> Result<Person, Refusal> {
             &web.app.store,
             &secret,
             &correlation(parts),
-            &address(parts),
+            &address(parts, web),
             now,
         )
         .await?;
@@ -191,7 +211,10 @@ impl FromRequestParts<Arc<Web>> for Person {
             Err(other) => return Err(refused(other)),
         };
         let path = parts.uri.path();
-        let allowed = path == "/settings" || path == "/settings/password" || path == "/sign-out" || path == "/theme";
+        let allowed = path == "/settings"
+            || path == "/settings/password"
+            || path == "/sign-out"
+            || path == "/theme";
         if person.session.must_change_password && !allowed {
             return Err(redirect("/settings"));
         }

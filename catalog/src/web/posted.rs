@@ -120,7 +120,7 @@ impl FromRequest<Arc<Web>> for Posted {
     async fn from_request(request: Request, web: &Arc<Web>) -> Result<Posted, Response> {
         let (mut parts, payload) = request.into_parts();
         let person = Person::from_request_parts(&mut parts, web).await?;
-        if !origin::is_own(&parts.headers, web.settings.public_url.as_ref()) {
+        if !origin::is_own(&parts.headers, web.public.as_ref()) {
             return Err(forged());
         }
         let header = parts
@@ -162,9 +162,10 @@ async fn several(
     mut sure: Option<()>,
     person: &Person,
 ) -> Result<(Fields, Option<(String, Bytes)>), Response> {
-    let limit = web.settings.document_bytes;
+    let limit = web.document_bytes();
     let (parts, payload) = request.into_parts();
-    let most = usize::try_from(limit.saturating_mul(2).saturating_add(BESIDE)).unwrap_or(usize::MAX);
+    let most =
+        usize::try_from(limit.saturating_mul(2).saturating_add(BESIDE)).unwrap_or(usize::MAX);
     let payload = axum::body::Body::new(Limited::new(payload, most));
     let request = Request::from_parts(parts, payload);
     let mut parts = Multipart::from_request(request, &())
@@ -194,7 +195,9 @@ async fn several(
             contents.extend_from_slice(&chunk);
         }
         match filename {
-            Some(filename) if !contents.is_empty() => file = Some((filename, Bytes::from(contents))),
+            Some(filename) if !contents.is_empty() => {
+                file = Some((filename, Bytes::from(contents)))
+            }
             Some(_) => {}
             None => {
                 if fields.0.len() >= 100 {

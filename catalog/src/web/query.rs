@@ -19,7 +19,11 @@ pub(super) struct Query {
 
 impl Query {
     /// Reads `raw` for the list at `path`. Of a name that comes twice the first counts; empty values are none.
-    pub(super) fn read(path: impl Into<String>, raw: Option<&str>, names: &[&'static str]) -> Query {
+    pub(super) fn read(
+        path: impl Into<String>,
+        raw: Option<&str>,
+        names: &[&'static str],
+    ) -> Query {
         const LONGEST: usize = 300;
         let mut pairs: Vec<(&'static str, String)> = Vec::new();
         let mut page = 1;
@@ -142,7 +146,10 @@ mod tests {
     #[test]
     fn filters_stay_in_the_addresses_of_pages() {
         let given = query("q=a%26b&source=%3Cx%3E&evil=1&page=3&sort=-name");
-        assert_eq!(given.at_page(4), "/list?q=a%26b&source=%3Cx%3E&sort=-name&page=4");
+        assert_eq!(
+            given.at_page(4),
+            "/list?q=a%26b&source=%3Cx%3E&sort=-name&page=4"
+        );
         assert_eq!(given.with("q", ""), "/list?source=%3Cx%3E&sort=-name");
         assert_eq!(given.at_page(1), "/list?q=a%26b&source=%3Cx%3E&sort=-name");
         assert!(given.filtered() && !query("sort=name").filtered());
@@ -150,12 +157,27 @@ mod tests {
 
     #[test]
     fn what_is_no_page_is_the_first_and_what_is_no_order_the_usual() {
-        for raw in ["page=0", "page=-1", "page=x", "page=99999999999999999999", ""] {
+        for raw in [
+            "page=0",
+            "page=-1",
+            "page=x",
+            "page=99999999999999999999",
+            "",
+        ] {
             assert_eq!(query(raw).page().unwrap().number(), 1, "{raw}");
         }
         let known = ["-updated", "name"];
-        assert_eq!(query("sort=evil").sort(&known), ("updated", Direction::Descending));
-        assert_eq!(query("sort=updated").sort(&known), ("updated", Direction::Ascending));
-        assert_eq!(query("sort=-name").sort(&known), ("name", Direction::Descending));
+        assert_eq!(
+            query("sort=evil").sort(&known),
+            ("updated", Direction::Descending)
+        );
+        assert_eq!(
+            query("sort=updated").sort(&known),
+            ("updated", Direction::Ascending)
+        );
+        assert_eq!(
+            query("sort=-name").sort(&known),
+            ("name", Direction::Descending)
+        );
     }
 }

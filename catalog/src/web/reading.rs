@@ -64,10 +64,15 @@ pub(super) fn operations(document: &Value) -> Vec<Found<'_>> {
 
 /// Whether a word is in the operation's path, name, texts or fields. `word` is in lower case.
 pub(super) fn mentions(document: &Value, found: &Found<'_>, word: &str) -> bool {
-    let in_head = [found.path, text(found.operation, "summary"), text(found.operation, "operationId"), text(found.operation, "description")]
-        .into_iter()
-        .chain([found.method])
-        .any(|text| text.to_lowercase().contains(word));
+    let in_head = [
+        found.path,
+        text(found.operation, "summary"),
+        text(found.operation, "operationId"),
+        text(found.operation, "description"),
+    ]
+    .into_iter()
+    .chain([found.method])
+    .any(|text| text.to_lowercase().contains(word));
     in_head
         || detail(document, found)
             .parts
@@ -124,7 +129,12 @@ pub(super) fn detail(document: &Value, found: &Found<'_>) -> Detail {
         parts.push(part);
     }
     if let Some(body) = found.operation.get("requestBody") {
-        contents(document, resolve(document, body), "Request body", &mut parts);
+        contents(
+            document,
+            resolve(document, body),
+            "Request body",
+            &mut parts,
+        );
     }
     let responses = found.operation.get("responses").and_then(Value::as_object);
     for (status, response) in responses.into_iter().flatten().take(60) {
@@ -265,7 +275,12 @@ fn members<'a>(
 }
 
 fn list<'a>(schema: &'a Value, word: &str) -> impl Iterator<Item = &'a Value> {
-    schema.get(word).and_then(Value::as_array).into_iter().flatten().take(50)
+    schema
+        .get(word)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .take(50)
 }
 
 fn push(lines: &mut Vec<Line>, line: Line) {
@@ -292,7 +307,12 @@ fn kind(document: &Value, schema: &Value, depth: usize) -> String {
     }
     let mut words: Vec<String> = match schema.get("type") {
         Some(Value::String(word)) => vec![word.clone()],
-        Some(Value::Array(words)) => words.iter().filter_map(Value::as_str).take(8).map(str::to_owned).collect(),
+        Some(Value::Array(words)) => words
+            .iter()
+            .filter_map(Value::as_str)
+            .take(8)
+            .map(str::to_owned)
+            .collect(),
         _ if schema.get("properties").is_some() => vec!["object".to_owned()],
         _ if schema.get("items").is_some() => vec!["array".to_owned()],
         _ => Vec::new(),
@@ -317,7 +337,12 @@ fn kind(document: &Value, schema: &Value, depth: usize) -> String {
     if text.is_empty() {
         text = name.unwrap_or_else(|| {
             let alternatives = schema.get("oneOf").or_else(|| schema.get("anyOf"));
-            if alternatives.is_some() { "alternatives" } else { "anything" }.to_owned()
+            if alternatives.is_some() {
+                "alternatives"
+            } else {
+                "anything"
+            }
+            .to_owned()
         });
     }
     let format = self::text(schema, "format");
@@ -430,9 +455,15 @@ mod tests {
             .into_iter()
             .flat_map(|part| {
                 let lines = part.lines.into_iter().map(|line| {
-                    format!("{}{} {} {}", "  ".repeat(line.depth), line.name, line.kind, line.note)
-                        .trim_end()
-                        .to_owned()
+                    format!(
+                        "{}{} {} {}",
+                        "  ".repeat(line.depth),
+                        line.name,
+                        line.kind,
+                        line.note
+                    )
+                    .trim_end()
+                    .to_owned()
                 });
                 [part.title].into_iter().chain(lines).collect::<Vec<_>>()
             })
@@ -475,14 +506,26 @@ mod tests {
                 "responses": { "201": { "description": "made", "schema": { "type": "string" } } }
             } } }
         });
-        assert_eq!(lines(&document), ["Request body", " object", "  x integer", "Response 201", " string"]);
+        assert_eq!(
+            lines(&document),
+            [
+                "Request body",
+                " object",
+                "  x integer",
+                "Response 201",
+                " string"
+            ]
+        );
     }
 
     #[test]
     fn circles_and_floods_end() {
         let mut properties = serde_json::Map::new();
         for at in 0..1_000 {
-            properties.insert(format!("p{at}"), json!({ "$ref": "#/components/schemas/A" }));
+            properties.insert(
+                format!("p{at}"),
+                json!({ "$ref": "#/components/schemas/A" }),
+            );
         }
         let document = json!({
             "paths": { "/": { "get": { "responses": { "200": { "content": { "x": { "schema": { "$ref": "#/components/schemas/A" } } } } } } } },
@@ -497,7 +540,13 @@ mod tests {
 
     #[test]
     fn what_is_no_document_has_no_operations() {
-        for odd in [json!(null), json!([]), json!({ "paths": [] }), json!({ "paths": { "/": null } }), json!({ "paths": { "/": { "get": 1 } } })] {
+        for odd in [
+            json!(null),
+            json!([]),
+            json!({ "paths": [] }),
+            json!({ "paths": { "/": null } }),
+            json!({ "paths": { "/": { "get": 1 } } }),
+        ] {
             assert!(operations(&odd).is_empty(), "{odd}");
         }
     }

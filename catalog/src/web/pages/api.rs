@@ -2,8 +2,8 @@
 
 use axum::extract::{Path, RawQuery};
 use axum::response::{IntoResponse as _, Response};
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::HeaderValue;
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 
 use super::super::answer::{
     Answer, done, is_correctable, no_such, page, page_with, refused, sentence, status_of,
@@ -23,6 +23,7 @@ use super::super::views::shell::Shell;
 use super::super::views::{Choice, Empty, Field, Method, PathText, When, count};
 use super::apis::{drift_badge, parse, severities};
 use super::form::{blame, headings, pager};
+use crate::Refusal;
 use crate::access::Permission;
 use crate::ids::RevisionId;
 use crate::inventory::{
@@ -31,7 +32,6 @@ use crate::inventory::{
 };
 use crate::scans::Severity;
 use crate::store::{Page, PageOf};
-use crate::Refusal;
 
 /// Documents above this are not laid out: they can be downloaded.
 const READABLE: u64 = 8 * 1024 * 1024;
@@ -58,7 +58,11 @@ async fn frame(person: &Person, id: &str, here: &'static str) -> Result<(Api, Fr
     let when = |at| When::new(at, person.now);
     let first = definitions.iter().filter_map(|d| d.seen_first_at).min();
     let last = definitions.iter().filter_map(|d| d.seen_last_at).max();
-    let mut sources: Vec<String> = api.sources.iter().map(|source| source.name.clone()).collect();
+    let mut sources: Vec<String> = api
+        .sources
+        .iter()
+        .map(|source| source.name.clone())
+        .collect();
     sources.dedup();
     let kinds = |kind| definitions.iter().any(|definition| definition.kind == kind);
     let head = ApiHead {
@@ -73,12 +77,17 @@ async fn frame(person: &Person, id: &str, here: &'static str) -> Result<(Api, Fr
         scanned: api.scanned_at.map(when),
         discovered: when(api.first_discovered_at),
         updated: when(api.updated_at),
-        seen: first.zip(last).map(|(first, last)| (when(first), when(last))),
+        seen: first
+            .zip(last)
+            .map(|(first, last)| (when(first), when(last))),
         sources,
-        target: api
-            .target
-            .as_ref()
-            .map(|target| (target.id.to_string(), target.name.clone(), target.url.to_string())),
+        target: api.target.as_ref().map(|target| {
+            (
+                target.id.to_string(),
+                target.name.clone(),
+                target.url.to_string(),
+            )
+        }),
     };
     let drift = api.drift.shadow + api.drift.zombie + api.drift.orphan + api.drift.contradictions;
     let base = format!("/apis/{}", api.id);
@@ -121,7 +130,14 @@ pub(super) async fn operations(
     let (api, frame) = frame(&person, &id, "").await?;
     let names = &["q", "method", "seen", "drift", "severity", "sort"];
     let query = Query::read(format!("/apis/{}", api.id), raw.as_deref(), names);
-    let sorted = query.sort(&["path", "method", "-calls", "first", "-last", "vulnerabilities"]);
+    let sorted = query.sort(&[
+        "path",
+        "method",
+        "-calls",
+        "first",
+        "-last",
+        "vulnerabilities",
+    ]);
     let sort = match sorted.0 {
         "method" => OperationSort::Method,
         "calls" => OperationSort::Calls,
@@ -199,7 +215,11 @@ pub(super) async fn operations(
                 ],
             ),
         ],
-        kept: query.some("sort").map(|sort| ("sort", sort)).into_iter().collect(),
+        kept: query
+            .some("sort")
+            .map(|sort| ("sort", sort))
+            .into_iter()
+            .collect(),
         any: query.filtered(),
         ..FilterForm::default()
     };
@@ -338,7 +358,8 @@ pub(super) async fn schema(
         Ok(document) => document,
         Err(refusal) if is_correctable(&refusal) => {
             view.empty.title = "The document cannot be laid out";
-            view.empty.text = "It is nested too deep, or no JSON can be made of it. Its text can be downloaded.";
+            view.empty.text =
+                "It is nested too deep, or no JSON can be made of it. Its text can be downloaded.";
             return Ok(page(&view));
         }
         Err(refusal) => return Err(refused(refusal)),
@@ -412,7 +433,8 @@ pub(super) async fn document(
             let text = String::from_utf8_lossy(&text);
             let shown: String = text.chars().take(SHOWN).collect();
             let cut = if shown.len() < text.len() {
-                "The document is long: this is its beginning. The whole of it can be downloaded.".to_owned()
+                "The document is long: this is its beginning. The whole of it can be downloaded."
+                    .to_owned()
             } else {
                 String::new()
             };
@@ -441,7 +463,13 @@ pub(super) async fn document(
         .base_url
         .host()
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c } else { '-' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '.' || c == '-' {
+                c
+            } else {
+                '-'
+            }
+        })
         .take(80)
         .collect();
     let disposition = format!("attachment; filename=\"{name}-{}.{end}\"", revision.number);
@@ -497,7 +525,9 @@ pub(super) async fn revisions(
                         version: revision.api_version.clone(),
                         operations: revision.operations,
                         warnings: revision.warnings.len() as u64,
-                        before: own.get(at + 1).map_or_else(String::new, |before| before.id.to_string()),
+                        before: own
+                            .get(at + 1)
+                            .map_or_else(String::new, |before| before.id.to_string()),
                         old: at == 1,
                         new: at == 0,
                     })
@@ -524,11 +554,19 @@ pub(super) async fn revisions(
 }
 
 /// What differs between two revisions.
-pub(super) async fn diff(Path(id): Path<String>, person: Person, RawQuery(raw): RawQuery) -> Answer {
+pub(super) async fn diff(
+    Path(id): Path<String>,
+    person: Person,
+    RawQuery(raw): RawQuery,
+) -> Answer {
     use silhouette_openapi::Class;
     let (api, frame) = frame(&person, &id, "/revisions").await?;
     let store = &person.app().store;
-    let query = Query::read(format!("/apis/{}/diff", api.id), raw.as_deref(), &["old", "new"]);
+    let query = Query::read(
+        format!("/apis/{}/diff", api.id),
+        raw.as_deref(),
+        &["old", "new"],
+    );
     let old = revision_of(&person, &api, query.get("old")).await?;
     let new = revision_of(&person, &api, query.get("new")).await?;
     let compared = inventory::compare_revisions(store, &person.actor, &old.id, &new.id)
@@ -541,8 +579,14 @@ pub(super) async fn diff(Path(id): Path<String>, person: Person, RawQuery(raw): 
         .count();
     let verdict = match (compared.changes.len() + compared.more, breaking) {
         (0, _) => "Nothing changed for clients.".to_owned(),
-        (all, 0) => format!("{}, none of them breaking.", count(all as u64, "change", "changes")),
-        (all, some) => format!("{}, {some} of them breaking.", count(all as u64, "change", "changes")),
+        (all, 0) => format!(
+            "{}, none of them breaking.",
+            count(all as u64, "change", "changes")
+        ),
+        (all, some) => format!(
+            "{}, {some} of them breaking.",
+            count(all as u64, "change", "changes")
+        ),
     };
     let findings = compared
         .changes
@@ -566,7 +610,8 @@ pub(super) async fn diff(Path(id): Path<String>, person: Person, RawQuery(raw): 
             }
         })
         .collect();
-    let (lines, cut) = match inventory::compare_texts(store, &person.actor, &old.id, &new.id).await {
+    let (lines, cut) = match inventory::compare_texts(store, &person.actor, &old.id, &new.id).await
+    {
         Ok(text) => (
             text.lines()
                 .map(|line| {
@@ -600,7 +645,11 @@ pub(super) async fn diff(Path(id): Path<String>, person: Person, RawQuery(raw): 
 }
 
 /// Where what is documented and what is seen part.
-pub(super) async fn drift(Path(id): Path<String>, person: Person, RawQuery(raw): RawQuery) -> Answer {
+pub(super) async fn drift(
+    Path(id): Path<String>,
+    person: Person,
+    RawQuery(raw): RawQuery,
+) -> Answer {
     let (api, frame) = frame(&person, &id, "/drift").await?;
     let query = Query::read(format!("/apis/{}/drift", api.id), raw.as_deref(), &[]);
     let page_asked = query.page().map_err(refused)?;
@@ -668,7 +717,11 @@ pub(super) async fn drift(Path(id): Path<String>, person: Person, RawQuery(raw):
 }
 
 /// Who calls it.
-pub(super) async fn callers(Path(id): Path<String>, person: Person, RawQuery(raw): RawQuery) -> Answer {
+pub(super) async fn callers(
+    Path(id): Path<String>,
+    person: Person,
+    RawQuery(raw): RawQuery,
+) -> Answer {
     let (api, frame) = frame(&person, &id, "/callers").await?;
     let query = Query::read(format!("/apis/{}/callers", api.id), raw.as_deref(), &[]);
     let store = &person.app().store;
@@ -708,10 +761,7 @@ pub(super) async fn callers(Path(id): Path<String>, person: Person, RawQuery(raw
 
 /// Asks for another name.
 pub(super) async fn rename_form(Path(id): Path<String>, person: Person) -> Answer {
-    person
-        .actor
-        .may(Permission::ManageApis)
-        .map_err(refused)?;
+    person.actor.may(Permission::ManageApis).map_err(refused)?;
     let api = inventory::api(&person.app().store, &person.actor, &parse(&id)?)
         .await
         .map_err(refused)?;
@@ -724,12 +774,19 @@ pub(super) async fn rename_form(Path(id): Path<String>, person: Person) -> Answe
 }
 
 /// Gives another name.
-pub(super) async fn rename(Path(id): Path<String>, Posted { person, fields, .. }: Posted) -> Answer {
+pub(super) async fn rename(
+    Path(id): Path<String>,
+    Posted { person, fields, .. }: Posted,
+) -> Answer {
     let api = parse(&id)?;
     let mut name = Field::new(fields.get("name"));
     let store = &person.app().store;
     match inventory::rename_api(store, &person.actor, &api, &name.value, person.now).await {
-        Ok(()) => Ok(done(&person, &format!("/apis/{api}"), "The API has a new name.")),
+        Ok(()) => Ok(done(
+            &person,
+            &format!("/apis/{api}"),
+            "The API has a new name.",
+        )),
         Err(refusal) if is_correctable(&refusal) => {
             let other = blame(&refusal, &mut [(&["name"], &mut name)]);
             if !other.is_empty() {
@@ -745,4 +802,3 @@ pub(super) async fn rename(Path(id): Path<String>, Posted { person, fields, .. }
         Err(refusal) => Err(refused(refusal)),
     }
 }
-

@@ -143,20 +143,6 @@ async fn filters(person: &Person, query: &Query, action: &str) -> Result<FilterF
             .collect()
     };
     let mut selects = Vec::new();
-    let sources = super::sources::names(person).await?;
-    if !sources.is_empty() {
-        let mut choices = options("source", &[("", "Any source")]);
-        choices.extend(
-            sources
-                .into_iter()
-                .map(|(id, name)| Choice::new(id, name, query.get("source"))),
-        );
-        selects.push(Select {
-            name: "source",
-            label: "Source",
-            choices,
-        });
-    }
     if action == "/catalog" {
         let targets = inventory::targets(
             store,
@@ -248,7 +234,10 @@ async fn filters(person: &Person, query: &Query, action: &str) -> Result<FilterF
 /// APIs without a target.
 pub(super) async fn discovery(person: Person, RawQuery(raw): RawQuery) -> Answer {
     let query = Query::read("/discovery", raw.as_deref(), NAMES);
-    let (sorted, sort) = sort_of(&query, &["-updated", "name", "operations", "discovered", "drift"]);
+    let (sorted, sort) = sort_of(
+        &query,
+        &["-updated", "name", "operations", "discovered", "drift"],
+    );
     let found = inventory::apis(
         &person.app().store,
         &person.actor,
@@ -273,7 +262,10 @@ pub(super) async fn discovery(person: Person, RawQuery(raw): RawQuery) -> Answer
             text: "APIs appear here as soon as a source finds them: a collector that sees their traffic, or a document that is \
                    imported. Those with a target are in the catalog.",
             actions: if person.may(Permission::ManageSources) {
-                vec![("/sources/new", "Add a source"), ("/catalog", "To the catalog")]
+                vec![
+                    ("/sources/new", "Add a source"),
+                    ("/catalog", "To the catalog"),
+                ]
             } else {
                 vec![("/catalog", "To the catalog")]
             },
@@ -310,7 +302,10 @@ pub(super) async fn discovery(person: Person, RawQuery(raw): RawQuery) -> Answer
 /// APIs with a target.
 pub(super) async fn catalog(person: Person, RawQuery(raw): RawQuery) -> Answer {
     let query = Query::read("/catalog", raw.as_deref(), NAMES);
-    let (sorted, sort) = sort_of(&query, &["name", "target", "vulnerabilities", "scanned", "drift"]);
+    let (sorted, sort) = sort_of(
+        &query,
+        &["name", "target", "vulnerabilities", "scanned", "drift"],
+    );
     let found = inventory::apis(
         &person.app().store,
         &person.actor,
@@ -384,7 +379,11 @@ pub(super) async fn endpoints(Path(id): Path<String>, person: Person) -> Answer 
     let view = Endpoints {
         id,
         name,
-        columns: if person.may(Permission::ManageApis) { 6 } else { 5 },
+        columns: if person.may(Permission::ManageApis) {
+            6
+        } else {
+            5
+        },
         total: found.total,
         rows: found
             .items
@@ -441,14 +440,15 @@ fn asked(raw: Option<&str>) -> Vec<String> {
 
 /// Asks for the target.
 pub(super) async fn link_form(person: Person, RawQuery(raw): RawQuery) -> Answer {
-    person
-        .actor
-        .may(Permission::ManageApis)
-        .map_err(refused)?;
+    person.actor.may(Permission::ManageApis).map_err(refused)?;
     let ids = asked(raw.as_deref());
     let (apis, named) = chosen(&person, ids.iter().map(String::as_str)).await?;
     if apis.is_empty() {
-        return Ok(failed(&person, "/discovery", "Select at least one API first."));
+        return Ok(failed(
+            &person,
+            "/discovery",
+            "Select at least one API first.",
+        ));
     }
     link_view(&person, &apis, named, "", String::new(), StatusCode::OK).await
 }
@@ -544,7 +544,11 @@ pub(super) async fn link(Posted { person, fields, .. }: Posted) -> Answer {
     let target = TargetId::parse(&given).map_err(|_| no_such("target", &given))?;
     let store = &person.app().store;
     match inventory::link(store, &person.actor, &apis, &target, person.now).await {
-        Ok(()) => Ok(done(&person, "/catalog", &format!("{} in the catalog now.", are(&named)))),
+        Ok(()) => Ok(done(
+            &person,
+            "/catalog",
+            &format!("{} in the catalog now.", are(&named)),
+        )),
         Err(refusal) if is_correctable(&refusal) => {
             let error = sentence(&super::super::answer::blamed(&refusal).1);
             link_view(&person, &apis, named, &given, error, status_of(&refusal)).await
@@ -562,14 +566,15 @@ fn are(named: &[Named]) -> String {
 
 /// Asks before targets are made.
 pub(super) async fn create_form(person: Person, RawQuery(raw): RawQuery) -> Answer {
-    person
-        .actor
-        .may(Permission::ManageApis)
-        .map_err(refused)?;
+    person.actor.may(Permission::ManageApis).map_err(refused)?;
     let ids = asked(raw.as_deref());
     let (_, named) = chosen(&person, ids.iter().map(String::as_str)).await?;
     if named.is_empty() {
-        return Ok(failed(&person, "/discovery", "Select at least one API first."));
+        return Ok(failed(
+            &person,
+            "/discovery",
+            "Select at least one API first.",
+        ));
     }
     let view = CreateTargets {
         shell: person.shell("/discovery").await?,
@@ -588,7 +593,10 @@ pub(super) async fn create(Posted { person, fields, .. }: Posted) -> Answer {
         Ok(_) => Ok(done(
             &person,
             "/catalog",
-            &format!("{} in the catalog now, with targets of their own.", are(&named)),
+            &format!(
+                "{} in the catalog now, with targets of their own.",
+                are(&named)
+            ),
         )),
         Err(refusal) if is_correctable(&refusal) => {
             let view = CreateTargets {
@@ -615,9 +623,11 @@ async fn set_hidden(person: &Person, fields: &Fields, hidden: bool) -> Answer {
             };
             Ok(done(person, "/discovery", &text))
         }
-        Err(refusal) if is_correctable(&refusal) => {
-            Ok(failed(person, "/discovery", &sentence(&refusal.to_string())))
-        }
+        Err(refusal) if is_correctable(&refusal) => Ok(failed(
+            person,
+            "/discovery",
+            &sentence(&refusal.to_string()),
+        )),
         Err(refusal) => Err(refused(refusal)),
     }
 }
@@ -633,7 +643,10 @@ pub(super) async fn show(Posted { person, fields, .. }: Posted) -> Answer {
 }
 
 /// Takes one back to discovery.
-pub(super) async fn unlink(Path(id): Path<String>, Posted { person, fields, .. }: Posted) -> Answer {
+pub(super) async fn unlink(
+    Path(id): Path<String>,
+    Posted { person, fields, .. }: Posted,
+) -> Answer {
     let api = parse(&id)?;
     let back = own_path(fields.get("back"), &format!("/apis/{api}"));
     told(

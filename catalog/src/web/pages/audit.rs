@@ -23,7 +23,11 @@ pub(super) fn midnight(day: &str) -> Option<Millis> {
 
 /// The list.
 pub(super) async fn list(person: Person, RawQuery(raw): RawQuery) -> Answer {
-    let query = Query::read("/audit", raw.as_deref(), &["q", "actor", "action", "from", "to"]);
+    let query = Query::read(
+        "/audit",
+        raw.as_deref(),
+        &["q", "actor", "action", "from", "to"],
+    );
     let store = &person.app().store;
     let filter = Filter {
         actor: query.some("actor"),
@@ -33,10 +37,17 @@ pub(super) async fn list(person: Person, RawQuery(raw): RawQuery) -> Answer {
         to: midnight(query.get("to")).map(|day| day.plus(Duration::from_secs(86_400))),
         ..Filter::default()
     };
-    let found = audit::list(store, &person.actor, &filter, query.page().map_err(refused)?)
+    let found = audit::list(
+        store,
+        &person.actor,
+        &filter,
+        query.page().map_err(refused)?,
+    )
+    .await
+    .map_err(refused)?;
+    let actions = audit::actions(store, &person.actor)
         .await
         .map_err(refused)?;
-    let actions = audit::actions(store, &person.actor).await.map_err(refused)?;
     let mut choices = vec![Choice::new("", "Any action", query.get("action"))];
     choices.extend(
         actions
@@ -81,7 +92,9 @@ pub(super) async fn list(person: Person, RawQuery(raw): RawQuery) -> Answer {
                     .into_iter()
                     .flatten()
                     .map(|(name, value)| {
-                        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                        let text = value
+                            .as_str()
+                            .map_or_else(|| value.to_string(), str::to_owned);
                         (name.clone(), text)
                     })
                     .collect(),

@@ -8,7 +8,9 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::{SET_COOKIE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::super::answer::{Answer, go, own_path, page_with, redirect, refused, sentence, status_of};
+use super::super::answer::{
+    Answer, go, own_path, page_with, redirect, refused, sentence, status_of,
+};
 use super::super::person::{self, Person};
 use super::super::posted::{self, Posted};
 use super::super::views::door::SignIn;
@@ -32,7 +34,14 @@ pub(super) async fn show(
     if person.is_some() {
         return Ok(redirect(&next));
     }
-    Ok(form(&web, &headers, StatusCode::OK, next, String::new(), String::new()))
+    Ok(form(
+        &web,
+        &headers,
+        StatusCode::OK,
+        next,
+        String::new(),
+        String::new(),
+    ))
 }
 
 /// The form with a token of its own in a cookie: nobody else’s page can sign a browser in.
@@ -44,7 +53,7 @@ fn form(
     email: String,
     error: String,
 ) -> Response {
-    let https = web.settings.https;
+    let https = web.https();
     let kept = cookie::get(headers, cookie::DOOR, https).filter(|token| token.len() == 43);
     let fresh = kept.is_none();
     let csrf = kept.unwrap_or_else(|| random::secret(""));
@@ -66,11 +75,11 @@ fn form(
 
 /// Takes address and password.
 pub(super) async fn sign_in(State(web): State<Arc<Web>>, request: Request) -> Answer {
-    let https = web.settings.https;
+    let https = web.https();
     let (parts, body) = request.into_parts();
     let headers = parts.headers.clone();
-    let address = person::address(&parts);
-    if !origin::is_own(&headers, web.settings.public_url.as_ref()) {
+    let address = person::address(&parts, &web);
+    if !origin::is_own(&headers, web.public.as_ref()) {
         return Err(posted::forged());
     }
     let fields = posted::fields(Request::from_parts(parts, body)).await?;
@@ -79,7 +88,14 @@ pub(super) async fn sign_in(State(web): State<Arc<Web>>, request: Request) -> An
     let kept = cookie::get(&headers, cookie::DOOR, https).unwrap_or_default();
     if !posted::same(fields.get("csrf"), &kept) {
         let error = "The form was old, or the browser keeps no cookies. Try again.".to_owned();
-        return Ok(form(&web, &headers, StatusCode::FORBIDDEN, next, email, error));
+        return Ok(form(
+            &web,
+            &headers,
+            StatusCode::FORBIDDEN,
+            next,
+            email,
+            error,
+        ));
     }
     let agent = headers
         .get(USER_AGENT)

@@ -111,15 +111,28 @@ pub(super) async fn create(Posted { person, fields, .. }: Posted) -> Answer {
         "" => None,
         text => {
             let days = text.parse::<u32>().unwrap_or(90).clamp(1, 3_650);
-            Some(person.now.plus(Duration::from_secs(u64::from(days) * 86_400)))
+            Some(
+                person
+                    .now
+                    .plus(Duration::from_secs(u64::from(days) * 86_400)),
+            )
         }
     };
-    match keys::create(&person.app().store, &person.actor, &name.value, expires, person.now).await {
+    match keys::create(
+        &person.app().store,
+        &person.actor,
+        &name.value,
+        expires,
+        person.now,
+    )
+    .await
+    {
         Ok(made) => {
             let typed = Typed {
                 made: Some(Secret {
                     title: format!("The key “{}”", name.value.trim()),
-                    text: "Keep it now: it is shown this once, only its hash stays here.".to_owned(),
+                    text: "Keep it now: it is shown this once, only its hash stays here."
+                        .to_owned(),
                     secret: made.secret,
                 }),
                 ..Typed::default()
@@ -145,5 +158,9 @@ pub(super) async fn revoke(Path(id): Path<String>, Posted { person, .. }: Posted
     keys::revoke(&person.app().store, &person.actor, &key, person.now)
         .await
         .map_err(refused)?;
-    Ok(done(&person, HERE, "The key is revoked; what uses it is refused from now on."))
+    Ok(done(
+        &person,
+        HERE,
+        "The key is revoked; what uses it is refused from now on.",
+    ))
 }

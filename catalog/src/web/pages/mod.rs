@@ -8,11 +8,10 @@ mod audit;
 mod door;
 mod form;
 mod keys;
-mod profile;
 mod overview;
+mod profile;
 mod roles;
 mod settings;
-mod sources;
 mod targets;
 mod users;
 
@@ -20,6 +19,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post};
+use http::StatusCode;
 
 use super::{Web, assets};
 
@@ -34,7 +34,10 @@ pub(super) fn routes(_web: &Arc<Web>) -> Router<Arc<Web>> {
         .route("/", get(overview::show))
         .route("/discovery", get(apis::discovery))
         .route("/discovery/link", get(apis::link_form).post(apis::link))
-        .route("/discovery/targets", get(apis::create_form).post(apis::create))
+        .route(
+            "/discovery/targets",
+            get(apis::create_form).post(apis::create),
+        )
         .route("/discovery/hide", post(apis::hide))
         .route("/discovery/show", post(apis::show))
         .route("/catalog", get(apis::catalog))
@@ -52,8 +55,14 @@ pub(super) fn routes(_web: &Arc<Web>) -> Router<Arc<Web>> {
         .route("/apis/{id}/show", post(apis::show_one))
         .route("/targets", get(targets::list))
         .route("/targets/new", get(targets::new_form).post(targets::create))
-        .route("/targets/{id}/edit", get(targets::edit_form).post(targets::edit))
-        .route("/targets/{id}/delete", get(targets::delete_form).post(targets::delete))
+        .route(
+            "/targets/{id}/edit",
+            get(targets::edit_form).post(targets::edit),
+        )
+        .route(
+            "/targets/{id}/delete",
+            get(targets::delete_form).post(targets::delete),
+        )
         .route("/audit", get(audit::list))
         .route("/settings", get(profile::show))
         .route("/settings/name", post(profile::name))
@@ -76,4 +85,5 @@ pub(super) fn routes(_web: &Arc<Web>) -> Router<Arc<Web>> {
             "/settings/organisation",
             get(settings::organisation).post(settings::rename),
         )
+        .fallback(async || StatusCode::NOT_FOUND)
 }

@@ -20,13 +20,32 @@ pub(super) async fn show(person: Person) -> Answer {
         .map_err(refused)?;
     let all = numbers.discovery + numbers.catalog + numbers.hidden;
     let chart = picture(&person, all).await?;
-    let health = super::sources::health(&person).await?;
     let counts = severities(&numbers.findings);
     let drift = [
-        ("Shadow", "shadow", "/discovery?drift=shadow", numbers.drift.shadow),
-        ("Contradiction", "contradiction", "/discovery?drift=contradiction", numbers.drift.contradictions),
-        ("Zombie", "zombie", "/discovery?drift=zombie", numbers.drift.zombie),
-        ("Orphan", "orphan", "/discovery?drift=orphan", numbers.drift.orphan),
+        (
+            "Shadow",
+            "shadow",
+            "/discovery?drift=shadow",
+            numbers.drift.shadow,
+        ),
+        (
+            "Contradiction",
+            "contradiction",
+            "/discovery?drift=contradiction",
+            numbers.drift.contradictions,
+        ),
+        (
+            "Zombie",
+            "zombie",
+            "/discovery?drift=zombie",
+            numbers.drift.zombie,
+        ),
+        (
+            "Orphan",
+            "orphan",
+            "/discovery?drift=orphan",
+            numbers.drift.orphan,
+        ),
     ];
     let sources = numbers.sources > 0;
     let steps = vec![
@@ -100,7 +119,7 @@ pub(super) async fn show(person: Person) -> Answer {
             Tile {
                 name: "Sources",
                 value: numbers.sources,
-                sub: health.1,
+                sub: String::new(),
                 href: "/sources",
             },
         ],
@@ -117,7 +136,7 @@ pub(super) async fn show(person: Person) -> Answer {
             .into_iter()
             .map(|api| row(api, person.now))
             .collect(),
-        sources: health.0,
+        sources: Vec::new(),
         shell: person.shell("/").await?,
     };
     Ok(page(&view))
@@ -131,7 +150,11 @@ fn shares(of: &[(&'static str, &'static str, &'static str, u64)]) -> Vec<Share> 
             class,
             href,
             count: *count,
-            width: if *count == 0 { 0 } else { (count * 100 / most).max(2) },
+            width: if *count == 0 {
+                0
+            } else {
+                (count * 100 / most).max(2)
+            },
         })
         .collect()
 }
@@ -159,7 +182,11 @@ fn points(found: &[Found], all: u64) -> Vec<Point> {
     let mut known = all.saturating_sub(within);
     // Spans before anything was known are left out, but for a few to begin with.
     let first = found.iter().position(|found| found.apis > 0).unwrap_or(0);
-    let skip = if known == 0 { first.saturating_sub(6) } else { 0 };
+    let skip = if known == 0 {
+        first.saturating_sub(6)
+    } else {
+        0
+    };
     found
         .iter()
         .enumerate()

@@ -73,7 +73,10 @@ async fn view(
 }
 
 fn ticked(fields: &Fields) -> Permissions {
-    fields.all("permission").filter_map(Permission::parse).collect()
+    fields
+        .all("permission")
+        .filter_map(Permission::parse)
+        .collect()
 }
 
 /// Makes one.
@@ -92,12 +95,28 @@ pub(super) async fn create(Posted { person, fields, .. }: Posted) -> Answer {
 }
 
 /// Changes one.
-pub(super) async fn update(Path(id): Path<String>, Posted { person, fields, .. }: Posted) -> Answer {
+pub(super) async fn update(
+    Path(id): Path<String>,
+    Posted { person, fields, .. }: Posted,
+) -> Answer {
     let role = RoleId::parse(&id).map_err(|_| no_such("role", &id))?;
     let store = &person.app().store;
     let name = fields.get("name");
-    match roles::update(store, &person.actor, &role, name, &ticked(&fields), person.now).await {
-        Ok(()) => Ok(done(&person, HERE, "The role is changed; who has it may do so much from now on.")),
+    match roles::update(
+        store,
+        &person.actor,
+        &role,
+        name,
+        &ticked(&fields),
+        person.now,
+    )
+    .await
+    {
+        Ok(()) => Ok(done(
+            &person,
+            HERE,
+            "The role is changed; who has it may do so much from now on.",
+        )),
         Err(refusal) if is_correctable(&refusal) => {
             Ok(failed(&person, HERE, &sentence(&refusal.to_string())))
         }

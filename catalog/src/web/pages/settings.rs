@@ -20,7 +20,11 @@ pub(super) fn tabs(person: &Person, here: &str) -> Vec<Tab> {
         ("/settings/users", "Users", users),
         ("/settings/roles", "Roles", users),
         ("/settings/keys", "API keys", keys),
-        ("/settings/organisation", "Organisation", !person.session.must_change_password),
+        (
+            "/settings/organisation",
+            "Organisation",
+            !person.session.must_change_password,
+        ),
     ]
     .into_iter()
     .filter(|(_, _, shown)| *shown)
@@ -38,12 +42,7 @@ pub(super) async fn organisation(person: Person) -> Answer {
     show(&person, None, String::new(), StatusCode::OK).await
 }
 
-async fn show(
-    person: &Person,
-    name: Option<Field>,
-    error: String,
-    status: StatusCode,
-) -> Answer {
+async fn show(person: &Person, name: Option<Field>, error: String, status: StatusCode) -> Answer {
     let organisation = organisations::current(&person.app().store, &person.actor)
         .await
         .map_err(refused)?;
@@ -64,7 +63,11 @@ pub(super) async fn rename(Posted { person, fields, .. }: Posted) -> Answer {
     let mut name = Field::new(fields.get("name"));
     let store = &person.app().store;
     match organisations::rename(store, &person.actor, &name.value, person.now).await {
-        Ok(()) => Ok(done(&person, "/settings/organisation", "The organisation has a new name.")),
+        Ok(()) => Ok(done(
+            &person,
+            "/settings/organisation",
+            "The organisation has a new name.",
+        )),
         Err(refusal) if is_correctable(&refusal) => {
             let error = blame(&refusal, &mut [(&["name"], &mut name)]);
             show(&person, Some(name), error, StatusCode::UNPROCESSABLE_ENTITY).await

@@ -56,7 +56,10 @@ pub(super) async fn list(person: Person, RawQuery(raw): RawQuery) -> Answer {
             text: "A target is what is scanned: an origin, or a part of one. APIs are linked to the target they lie under. Discovery \
                    can create the right ones for many APIs at once.",
             actions: if manage {
-                vec![("/targets/new", "Create a target"), ("/discovery", "To discovery")]
+                vec![
+                    ("/targets/new", "Create a target"),
+                    ("/discovery", "To discovery"),
+                ]
             } else {
                 Vec::new()
             },
@@ -67,7 +70,11 @@ pub(super) async fn list(person: Person, RawQuery(raw): RawQuery) -> Answer {
             action: HERE.to_owned(),
             search_label: "Search name or URL",
             text: query.get("q").to_owned(),
-            kept: query.some("sort").map(|sort| ("sort", sort)).into_iter().collect(),
+            kept: query
+                .some("sort")
+                .map(|sort| ("sort", sort))
+                .into_iter()
+                .collect(),
             any: query.filtered(),
             ..FilterForm::default()
         },
@@ -118,10 +125,7 @@ async fn form(
     error: String,
     status: StatusCode,
 ) -> Answer {
-    person
-        .actor
-        .may(Permission::ManageApis)
-        .map_err(refused)?;
+    person.actor.may(Permission::ManageApis).map_err(refused)?;
     let (title, action, submit) = match of {
         Of::New => ("Create target", "/targets/new".to_owned(), "Create target"),
         Of::There(id) => ("Edit target", format!("/targets/{id}/edit"), "Save"),
@@ -155,9 +159,16 @@ pub(super) async fn create(Posted { person, fields, .. }: Posted) -> Answer {
     };
     let store = &person.app().store;
     match inventory::create_target(store, &person.actor, called, &url.value, person.now).await {
-        Ok(target) => Ok(done(&person, HERE, &format!("The target “{}” is there to link APIs to.", target.name))),
+        Ok(target) => Ok(done(
+            &person,
+            HERE,
+            &format!("The target “{}” is there to link APIs to.", target.name),
+        )),
         Err(refusal) if is_correctable(&refusal) => {
-            let error = blame(&refusal, &mut [(&["name"], &mut name), (&["url"], &mut url)]);
+            let error = blame(
+                &refusal,
+                &mut [(&["name"], &mut name), (&["url"], &mut url)],
+            );
             form(&person, Of::New, name, url, error, status_of(&refusal)).await
         }
         Err(refusal) => Err(refused(refusal)),
@@ -171,7 +182,15 @@ pub(super) async fn edit_form(Path(id): Path<String>, person: Person) -> Answer 
         .await
         .map_err(refused)?;
     let (name, url) = (Field::new(target.name), Field::new(target.url.to_string()));
-    form(&person, Of::There(&id), name, url, String::new(), StatusCode::OK).await
+    form(
+        &person,
+        Of::There(&id),
+        name,
+        url,
+        String::new(),
+        StatusCode::OK,
+    )
+    .await
 }
 
 /// Changes one.
@@ -188,8 +207,19 @@ pub(super) async fn edit(Path(id): Path<String>, Posted { person, fields, .. }: 
     match inventory::edit_target(store, &person.actor, &id, called, &url.value, person.now).await {
         Ok(_) => Ok(done(&person, HERE, "The target is changed.")),
         Err(refusal) if is_correctable(&refusal) => {
-            let error = blame(&refusal, &mut [(&["name"], &mut name), (&["url"], &mut url)]);
-            form(&person, Of::There(&id), name, url, error, status_of(&refusal)).await
+            let error = blame(
+                &refusal,
+                &mut [(&["name"], &mut name), (&["url"], &mut url)],
+            );
+            form(
+                &person,
+                Of::There(&id),
+                name,
+                url,
+                error,
+                status_of(&refusal),
+            )
+            .await
         }
         Err(refusal) => Err(refused(refusal)),
     }
@@ -197,10 +227,7 @@ pub(super) async fn edit(Path(id): Path<String>, Posted { person, fields, .. }: 
 
 /// Asks first.
 pub(super) async fn delete_form(Path(id): Path<String>, person: Person) -> Answer {
-    person
-        .actor
-        .may(Permission::ManageApis)
-        .map_err(refused)?;
+    person.actor.may(Permission::ManageApis).map_err(refused)?;
     delete_view(&person, &parse(&id)?, String::new(), StatusCode::OK).await
 }
 
@@ -219,7 +246,10 @@ async fn delete_view(person: &Person, id: &TargetId, error: String, status: Stat
 }
 
 /// Deletes one; its APIs go back to discovery when that was said.
-pub(super) async fn delete(Path(id): Path<String>, Posted { person, fields, .. }: Posted) -> Answer {
+pub(super) async fn delete(
+    Path(id): Path<String>,
+    Posted { person, fields, .. }: Posted,
+) -> Answer {
     let id = parse(&id)?;
     let unlink = fields.has("unlink");
     let store = &person.app().store;

@@ -55,13 +55,21 @@ async fn view(person: &Person, raw: Option<&str>, typed: Typed, status: StatusCo
             _ => None,
         },
     };
-    let found = users::list(store, &person.actor, &filter, (order, sorted.1), query.page().map_err(refused)?)
-        .await
-        .map_err(refused)?;
+    let found = users::list(
+        store,
+        &person.actor,
+        &filter,
+        (order, sorted.1),
+        query.page().map_err(refused)?,
+    )
+    .await
+    .map_err(refused)?;
     let all = roles::list(store, &person.actor).await.map_err(refused)?;
     let choices = |chosen: &str| -> Vec<Choice> {
         all.iter()
-            .filter(|role| role.key == chosen || person.actor.permissions.include(&role.permissions))
+            .filter(|role| {
+                role.key == chosen || person.actor.permissions.include(&role.permissions)
+            })
             .map(|role| Choice::new(role.key.as_str(), role.title.as_str(), chosen))
             .collect()
     };
@@ -95,7 +103,11 @@ async fn view(person: &Person, raw: Option<&str>, typed: Typed, status: StatusCo
                     ],
                 },
             ],
-            kept: query.some("sort").map(|sort| ("sort", sort)).into_iter().collect(),
+            kept: query
+                .some("sort")
+                .map(|sort| ("sort", sort))
+                .into_iter()
+                .collect(),
             any: query.filtered(),
             ..FilterForm::default()
         },
@@ -154,7 +166,15 @@ pub(super) async fn add(Posted { person, fields, .. }: Posted) -> Answer {
         role: &typed.role,
         password: None,
     };
-    match users::invite(&app.store, app.door.passwords(), &person.actor, new, person.now).await {
+    match users::invite(
+        &app.store,
+        app.door.passwords(),
+        &person.actor,
+        new,
+        person.now,
+    )
+    .await
+    {
         Ok(invited) => match invited.password {
             Some(password) => {
                 let made = first_password(&typed.email.value, password);
@@ -186,7 +206,8 @@ pub(super) async fn add(Posted { person, fields, .. }: Posted) -> Answer {
 fn first_password(email: &str, password: String) -> Secret {
     Secret {
         title: format!("The first password of {email}"),
-        text: "Hand it over; it is shown this once, and is changed at the first sign-in.".to_owned(),
+        text: "Hand it over; it is shown this once, and is changed at the first sign-in."
+            .to_owned(),
         secret: password,
     }
 }
@@ -216,7 +237,10 @@ pub(super) async fn role(Path(id): Path<String>, Posted { person, fields, .. }: 
 }
 
 /// Deactivates or activates.
-pub(super) async fn active(Path(id): Path<String>, Posted { person, fields, .. }: Posted) -> Answer {
+pub(super) async fn active(
+    Path(id): Path<String>,
+    Posted { person, fields, .. }: Posted,
+) -> Answer {
     let user = parse(&id)?;
     let active = fields.get("active") == "true";
     let store = &person.app().store;
@@ -233,9 +257,14 @@ pub(super) async fn active(Path(id): Path<String>, Posted { person, fields, .. }
 pub(super) async fn password(Path(id): Path<String>, Posted { person, .. }: Posted) -> Answer {
     let user = parse(&id)?;
     let app = person.app();
-    let made =
-        users::reset_password(&app.store, app.door.passwords(), &person.actor, &user, person.now)
-            .await;
+    let made = users::reset_password(
+        &app.store,
+        app.door.passwords(),
+        &person.actor,
+        &user,
+        person.now,
+    )
+    .await;
     match made {
         Ok(password) => {
             let email = users::get(&app.store, &person.actor, &user)
@@ -255,5 +284,9 @@ pub(super) async fn password(Path(id): Path<String>, Posted { person, .. }: Post
 pub(super) async fn remove(Path(id): Path<String>, Posted { person, .. }: Posted) -> Answer {
     let user = parse(&id)?;
     let outcome = users::remove(&person.app().store, &person.actor, &user, person.now).await;
-    told(&person, outcome, "The user is removed from the organisation.")
+    told(
+        &person,
+        outcome,
+        "The user is removed from the organisation.",
+    )
 }

@@ -73,7 +73,11 @@ impl Chart {
         let (Some(first), Some(last)) = (points.first(), points.last()) else {
             return Chart::default();
         };
-        let most = points.iter().map(|p| p.known.max(p.found)).max().unwrap_or(0);
+        let most = points
+            .iter()
+            .map(|p| p.known.max(p.found))
+            .max()
+            .unwrap_or(0);
         let top = round_up(most.max(4));
         let right = WIDTH - 14;
         let room = u64::from(right - LEFT);
@@ -98,7 +102,10 @@ impl Chart {
                     y: by,
                     width: wide,
                     height: BOTTOM - by,
-                    title: format!("{}: {} found, {} known", point.day, point.found, point.known),
+                    title: format!(
+                        "{}: {} found, {} known",
+                        point.day, point.found, point.known
+                    ),
                 });
             }
             if at % every == every / 2 {
@@ -196,11 +203,16 @@ mod tests {
     fn any_number_of_points_is_drawn_within_the_frame() {
         assert!(Chart::new(Vec::new(), "day").points.is_empty());
         for number in [1_u64, 2, 7, 90, 400, 1_000] {
-            let points = (0..number).map(|at| point("2026-01-01", at % 3, at * 7)).collect();
+            let points = (0..number)
+                .map(|at| point("2026-01-01", at % 3, at * 7))
+                .collect();
             let chart = Chart::new(points, "day");
             assert!(chart.points.len() <= 400);
             for bar in &chart.bars {
-                assert!(bar.x >= LEFT - 20 && bar.x + bar.width <= WIDTH + 20, "{bar:?}");
+                assert!(
+                    bar.x >= LEFT - 20 && bar.x + bar.width <= WIDTH + 20,
+                    "{bar:?}"
+                );
                 assert!(bar.y >= TOP && bar.y + bar.height == BOTTOM, "{bar:?}");
             }
             assert!(chart.line.starts_with('M'), "{}", chart.line);

@@ -18,7 +18,8 @@ pub(crate) mod sources;
 pub(crate) mod targets;
 
 pub(crate) use parts::{
-    Choice, Empty, Field, Heading, Method, Pager, PathText, Severities, Status, When, count, span, thousands,
+    Choice, Empty, Field, Heading, Method, Pager, PathText, Severities, Status, When, count, span,
+    thousands,
 };
 
 /// Filters that templates use.

@@ -61,7 +61,11 @@ pub(crate) fn span(seconds: i64) -> String {
 
 /// `1 operation`, `12 operations`, with thousands set apart.
 pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", thousands(number), if number == 1 { one } else { many })
+    format!(
+        "{} {}",
+        thousands(number),
+        if number == 1 { one } else { many }
+    )
 }
 
 /// `12,345`.
@@ -360,7 +364,10 @@ mod tests {
     fn nothing_from_outside_becomes_markup() {
         let hostile = "/<script>alert(1)</script>/{\"><img src=x>}";
         let shown = PathText::new(hostile).to_string();
-        assert!(!shown.contains("<script") && !shown.contains("<img"), "{shown}");
+        assert!(
+            !shown.contains("<script") && !shown.contains("<img"),
+            "{shown}"
+        );
         let shown = Method::new("<b>").to_string();
         assert!(!shown.contains("<b>") && !shown.contains("<B>"), "{shown}");
     }
@@ -373,7 +380,10 @@ mod tests {
         };
         assert_eq!(labels(1, 10), ["1"]);
         assert_eq!(labels(1, 95), ["1", "2", "3", "…", "10"]);
-        assert_eq!(labels(5, 1_000), ["1", "…", "3", "4", "5", "6", "7", "…", "100"]);
+        assert_eq!(
+            labels(5, 1_000),
+            ["1", "…", "3", "4", "5", "6", "7", "…", "100"]
+        );
         assert_eq!(labels(100, 1_000), ["1", "…", "98", "99", "100"]);
     }
 
