@@ -108,7 +108,8 @@ CREATE TABLE sources (
 
 -- `hash`: SHA-256, hexadecimal. `instance`: the collector that used it.
 CREATE TABLE registration_tokens (
-    hash TEXT PRIMARY KEY,
+    id TEXT PRIMARY KEY,
+    hash TEXT NOT NULL UNIQUE,
     source_id TEXT NOT NULL REFERENCES sources (id) ON DELETE CASCADE,
     created_at BIGINT NOT NULL,
     created_by TEXT NOT NULL,
@@ -119,7 +120,8 @@ CREATE TABLE registration_tokens (
 CREATE INDEX registration_tokens_by_source ON registration_tokens (source_id);
 
 -- A collector that registered. `next_hash`: a credential that was handed out and not yet used; `previous_hash`: the one
--- before, dead, kept to tell a withdrawn credential from an unknown one.
+-- before, dead, kept to tell a withdrawn credential from an unknown one. `sync_*`: the last sync of the source that it reported on;
+-- `sync_state`: `running`, `completed`, `failed`.
 CREATE TABLE collectors (
     id TEXT PRIMARY KEY,
     organisation_id TEXT NOT NULL REFERENCES organisations (id),
@@ -142,6 +144,9 @@ CREATE TABLE collectors (
     outbox_oldest_seconds BIGINT,
     outbox_merged BIGINT NOT NULL DEFAULT 0,
     last_error TEXT,
+    sync_id TEXT,
+    sync_state TEXT,
+    sync_error TEXT,
     UNIQUE (source_id, instance)
 );
 CREATE INDEX collectors_by_previous ON collectors (previous_hash);

@@ -82,6 +82,8 @@ ids! {
     KeyId;
     /// Of a source.
     SourceId;
+    /// Of a registration token.
+    TokenId;
     /// Of a collector that registered.
     CollectorId;
     /// Of a target.

@@ -22,6 +22,7 @@ mod refusal;
 pub mod rest;
 pub mod scans;
 pub mod serve;
+pub mod sources;
 pub mod store;
 mod time;
 pub mod web;

@@ -26,7 +26,9 @@ use tower::Layer as _;
 use crate::access::first;
 use crate::app::App;
 use crate::config::{Audience, Config};
+use crate::imports::FetchRules;
 use crate::metrics::Answer;
+use crate::sources;
 use crate::store::{Store, StoreError};
 use crate::{Millis, Refusal};
 
@@ -295,11 +297,18 @@ async fn metrics(
     (kind, app.metrics.text()).into_response()
 }
 
-/// What is done beside answering: renewed certificates are taken up.
+/// What is done beside answering: renewed certificates are taken up, and what is due begins.
 async fn upkeep(app: Arc<App>, tls: Option<Arc<Tls>>) {
     let mut tick = tokio::time::interval(UPKEEP_EVERY);
+    // What a stop left undone.
+    if let Err(error) = crate::inventory::catch_up_drift(&app.store).await {
+        tracing::error!(%error, "drift that was due cannot be brought up to date");
+    }
     loop {
         tick.tick().await;
+        if let Err(error) = syncs(&app).await {
+            tracing::error!(%error, "what is due cannot be synced");
+        }
         match tls.as_ref().map(|tls| tls.reload()) {
             Some(Ok(true)) => tracing::info!("the certificate has been read again"),
             Some(Err(error)) => {
@@ -307,6 +316,17 @@ async fn upkeep(app: Arc<App>, tls: Option<Arc<Tls>>) {
             }
             _ => {}
         }
-        let _ = &app;
     }
+}
+
+async fn syncs(app: &App) -> Result<(), Refusal> {
+    let every = app.config.sync_every;
+    sources::request_due(&app.store, every, Millis::now()).await?;
+    let rules = FetchRules {
+        max_bytes: app.config.max_document as u64,
+        private_addresses: app.config.allow_private_imports,
+        ..FetchRules::default()
+    };
+    sources::fetch_due(&app.store, &rules, every, Millis::now).await?;
+    Ok(())
 }

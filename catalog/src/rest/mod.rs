@@ -7,6 +7,7 @@
 //! types here are what callers rely on; the core's may change without them.
 
 mod caller;
+mod collectors;
 mod definitions;
 mod envelope;
 mod extract;
@@ -56,6 +57,8 @@ pub fn router(app: Arc<App>) -> Router {
     }
     routes
         .merge(swagger::router())
+        .merge(collectors::router())
+        .route("/collector/{*rest}", any(nothing))
         .route("/api", any(nothing))
         .route("/api/{*rest}", any(nothing))
         .layer(Extension(Arc::<keys::UnknownKeys>::default()))
