@@ -205,6 +205,8 @@ CREATE INDEX apis_by_host ON apis (organisation_id, host, port);
 CREATE INDEX apis_by_update ON apis (organisation_id, updated_at);
 CREATE INDEX apis_by_discovery ON apis (organisation_id, first_discovered_at);
 CREATE INDEX apis_by_target ON apis (target_id);
+CREATE INDEX apis_by_state ON apis (organisation_id, target_id, hidden_at);
+CREATE INDEX apis_by_name ON apis (organisation_id, lower(name), id);
 
 -- One provenance of an API: what one source says of it. `kind`: `observed` or `documented`. `key`: what the source calls it
 -- (a collector's host, an upload's name). The source's name is copied: it may be deleted, its definitions stay.
@@ -226,6 +228,7 @@ CREATE TABLE definitions (
     UNIQUE (source_id, key)
 );
 CREATE INDEX definitions_by_api ON definitions (api_id);
+CREATE INDEX definitions_by_source ON definitions (source_id, api_id);
 
 -- Texts of documents, each once. `encoding`: `gzip`. `hash`: SHA-256 of the plain text, hexadecimal. `size`: bytes of it.
 CREATE TABLE documents (

@@ -352,6 +352,56 @@ async fn what_is_seen_replaces_what_was_seen() {
 }
 
 #[tokio::test]
+async fn an_api_stands_where_all_its_operations_are() {
+    on_each(async |store: Store| {
+        let door = door();
+        let acme = organisation(&store, &door, "Acme", "owner@acme.example").await;
+        let collector = Collector::of(&store, &acme, "edge").await;
+        let below = document("https://h.example/api/v1", &["GET /a"]);
+        let api = collector
+            .push_new(&store, "h.example", 1, &below, at(1))
+            .await;
+        let base = async || {
+            let api = inventory::api(&store, &acme, &api).await.unwrap();
+            (api.base_url.to_string(), api.name)
+        };
+        let shown = |url: &str| {
+            (
+                url.to_owned(),
+                url.trim_start_matches("https://").to_owned(),
+            )
+        };
+        assert_eq!(base().await, shown("https://h.example/api/v1"));
+        let above = document("https://h.example/api", &["GET /v1/a", "GET /v2/a"]);
+        assert_eq!(
+            collector
+                .push_new(&store, "h.example", 2, &above, at(2))
+                .await,
+            api
+        );
+        assert_eq!(base().await, shown("https://h.example/api"));
+        // Never out of the target that people linked it to.
+        create_targets(&store, &acme, std::slice::from_ref(&api), at(3))
+            .await
+            .unwrap();
+        let root = document("https://h.example", &["GET /api/v1/a", "GET /health"]);
+        collector
+            .push_new(&store, "h.example", 3, &root, at(4))
+            .await;
+        assert_eq!(base().await, shown("https://h.example/api"));
+        // Another port is another API.
+        let other = document("https://h.example:8443/api", &["GET /v1/a"]);
+        assert_ne!(
+            collector
+                .push_new(&store, "h.example:8443", 1, &other, at(5))
+                .await,
+            api
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_overview_counts() {
     on_each(async |store: Store| {
         let door = door();

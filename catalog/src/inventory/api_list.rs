@@ -117,17 +117,54 @@ pub async fn list(
     page: Page,
 ) -> Result<PageOf<Api>, Refusal> {
     actor.may(Permission::ViewApis)?;
+    // Which ones first, and then what they are: an order is made of narrow rows.
     let listing = Listing {
-        columns: api::COLUMNS,
-        from: "apis a LEFT JOIN targets t ON t.id = a.target_id",
+        columns: "a.id",
+        from: match sort {
+            ApiSort::Target => "apis a LEFT JOIN targets t ON t.id = a.target_id",
+            _ => "apis a",
+        },
         conditions: conditions(actor, filter),
         order: sort.column(),
         direction,
         tie: "a.id",
     };
-    let mut page = listing.page(store, page, api::read).await?;
-    add_sources(store, &mut page.items).await?;
-    Ok(page)
+    let page = listing.page(store, page, |row| row.try_get(0)).await?;
+    let mut items = with_ids(store, &page.items).await?;
+    add_sources(store, &mut items).await?;
+    Ok(PageOf {
+        items,
+        total: page.total,
+        page: page.page,
+    })
+}
+
+/// `$1, $2, …`
+fn marks(count: usize) -> String {
+    let marks: Vec<String> = (1..=count).map(|number| format!("${number}")).collect();
+    marks.join(", ")
+}
+
+/// The APIs of these ids, in their order.
+async fn with_ids(store: &Store, ids: &[String]) -> Result<Vec<Api>, Refusal> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut query = sqlx::query(AssertSqlSafe(format!(
+        "SELECT {} FROM apis a LEFT JOIN targets t ON t.id = a.target_id WHERE a.id IN ({})",
+        api::COLUMNS,
+        marks(ids.len())
+    )));
+    for id in ids {
+        query = query.bind(id.as_str());
+    }
+    let mut found = HashMap::with_capacity(ids.len());
+    for row in query.fetch_all(store.pool()).await? {
+        let api = api::read(&row)?;
+        found.insert(String::from(api.id.clone()), api);
+    }
+    // One that was deleted in between is left out.
+    Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
 }
 
 fn conditions(actor: &Actor, filter: &ApiFilter) -> Conditions {
@@ -215,13 +252,10 @@ pub(super) async fn add_sources(store: &Store, apis: &mut [Api]) -> Result<(), R
     if apis.is_empty() {
         return Ok(());
     }
-    let marks: Vec<String> = (1..=apis.len())
-        .map(|number| format!("${number}"))
-        .collect();
     let mut query = sqlx::query(AssertSqlSafe(format!(
         "SELECT d.api_id, d.source_id, COALESCE(s.name, d.source_name) AS name, d.kind FROM definitions d \
          LEFT JOIN sources s ON s.id = d.source_id WHERE d.api_id IN ({}) ORDER BY lower(COALESCE(s.name, d.source_name)), d.source_id",
-        marks.join(", ")
+        marks(apis.len())
     )));
     for api in apis.iter() {
         query = query.bind(api.id.as_str());

@@ -183,7 +183,7 @@ pub(super) async fn place(
         insert(connection, organisation, &api, base, name, now).await?;
         return Ok((api, true));
     };
-    widen(connection, &found, base).await?;
+    widen_known(connection, &found, base).await?;
     Ok((found.id, false))
 }
 
@@ -224,7 +224,21 @@ async fn fitting(
 }
 
 /// An API stands at the shortest base URL its definitions say, as long as that lies under the target it is linked to.
-async fn widen(connection: &mut AnyConnection, api: &Known, base: &BaseUrl) -> Result<(), Refusal> {
+pub(super) async fn widen(
+    connection: &mut AnyConnection,
+    organisation: &OrganisationId,
+    api: &ApiId,
+    base: &BaseUrl,
+) -> Result<(), Refusal> {
+    let known = api::known(connection, organisation, api).await?;
+    widen_known(connection, &known, base).await
+}
+
+async fn widen_known(
+    connection: &mut AnyConnection,
+    api: &Known,
+    base: &BaseUrl,
+) -> Result<(), Refusal> {
     let wider = api.base_url.with_path(base.path());
     if !api.base_url.is_on_server_of(base)
         || !api.base_url.lies_under(&wider)

@@ -354,6 +354,8 @@ pub(super) async fn keep(
                 .bind(known.id.as_str())
                 .execute(&mut **write)
                 .await?;
+            // What has more operations may begin further up.
+            definition::widen(write, new.organisation, &known.api, new.base_url).await?;
             (known.id.clone(), known.api.clone(), known.number + 1, false)
         }
         None => {
