@@ -106,11 +106,6 @@ impl Query {
         self.pairs.iter().any(|(name, _)| *name != "sort")
     }
 
-    /// This very address.
-    pub(super) fn here(&self) -> String {
-        self.at_page(u64::from(self.page))
-    }
-
     /// Without anything.
     pub(super) fn path(&self) -> &str {
         &self.path

@@ -41,14 +41,14 @@ const SHOWN: usize = 400_000;
 const OPERATIONS: usize = 100;
 
 /// What every tab has.
-struct Frame {
-    shell: Shell,
-    api: ApiHead,
-    tabs: Vec<Tab>,
-    manage: bool,
+pub(super) struct Frame {
+    pub(super) shell: Shell,
+    pub(super) api: ApiHead,
+    pub(super) tabs: Vec<Tab>,
+    pub(super) manage: bool,
 }
 
-async fn frame(person: &Person, id: &str, here: &'static str) -> Result<(Api, Frame), Response> {
+pub(super) async fn frame(person: &Person, id: &str, here: &'static str) -> Result<(Api, Frame), Response> {
     let api = inventory::api(&person.app().store, &person.actor, &parse(id)?)
         .await
         .map_err(refused)?;

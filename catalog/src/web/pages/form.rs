@@ -67,3 +67,24 @@ pub(super) fn blame(refusal: &Refusal, fields: &mut [(&[&str], &mut Field)]) -> 
     }
     message
 }
+
+/// `50 MiB`.
+pub(super) fn bytes(size: u64) -> String {
+    match size {
+        size if size >= 1 << 20 => format!("{} MiB", size >> 20),
+        size if size >= 1 << 10 => format!("{} KiB", size >> 10),
+        size => format!("{size} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_readable() {
+        assert_eq!(bytes(50 << 20), "50 MiB");
+        assert_eq!(bytes(2_048), "2 KiB");
+        assert_eq!(bytes(12), "12 bytes");
+    }
+}

@@ -11,6 +11,7 @@ mod keys;
 mod overview;
 mod profile;
 mod roles;
+mod scans;
 mod settings;
 mod targets;
 mod users;
@@ -49,6 +50,9 @@ pub(super) fn routes(_web: &Arc<Web>) -> Router<Arc<Web>> {
         .route("/apis/{id}/diff", get(api::diff))
         .route("/apis/{id}/drift", get(api::drift))
         .route("/apis/{id}/callers", get(api::callers))
+        .route("/apis/{id}/findings", get(scans::findings))
+        .route("/scans", get(scans::list))
+        .route("/scans/import", get(scans::import_form).post(scans::import))
         .route("/apis/{id}/rename", get(api::rename_form).post(api::rename))
         .route("/apis/{id}/unlink", post(apis::unlink))
         .route("/apis/{id}/hide", post(apis::hide_one))

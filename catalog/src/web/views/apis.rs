@@ -26,6 +26,12 @@ pub(crate) struct ApiRow {
     pub(crate) scanned: Option<When>,
 }
 
+impl ApiRow {
+    fn drifts(&self) -> bool {
+        self.shadow + self.zombie + self.orphan > 0
+    }
+}
+
 /// APIs without a target.
 #[derive(Debug, Template)]
 #[template(path = "discovery.html")]

@@ -24,7 +24,8 @@ pub(crate) use parts::{
 
 /// Filters that templates use.
 pub(crate) mod filters {
-    #![allow(clippy::unnecessary_wraps, missing_docs)]
+    // The macro makes types of the functions, whose visibility is the functions' own.
+    #![allow(clippy::unnecessary_wraps, unreachable_pub, missing_docs)]
 
     use askama::Values;
 
