@@ -187,3 +187,43 @@ impl Browser {
         }
     }
 }
+
+impl Browser {
+    /// A form with a file, in this order of parts; `file`: field, name, contents.
+    pub(crate) async fn upload(
+        &mut self,
+        path: &str,
+        fields: &[(&str, &str)],
+        file: (&str, &str, &[u8]),
+    ) -> Answer {
+        let token = self.csrf().await;
+        let mut all = vec![("csrf", token.as_str())];
+        all.extend(fields);
+        self.upload_as(path, &all, file).await
+    }
+
+    /// The same with the fields that are given and no others.
+    pub(crate) async fn upload_as(
+        &mut self,
+        path: &str,
+        fields: &[(&str, &str)],
+        (field, name, contents): (&str, &str, &[u8]),
+    ) -> Answer {
+        let mut body = Vec::new();
+        for (name, value) in fields {
+            let part = format!(
+                "--edge\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+            );
+            body.extend_from_slice(part.as_bytes());
+        }
+        let part = format!(
+            "--edge\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"{name}\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n"
+        );
+        body.extend_from_slice(part.as_bytes());
+        body.extend_from_slice(contents);
+        body.extend_from_slice(b"\r\n--edge--\r\n");
+        let kind = ("content-type", "multipart/form-data; boundary=edge");
+        self.request("POST", path, &[kind], body.into()).await
+    }
+}

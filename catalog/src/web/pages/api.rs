@@ -48,7 +48,11 @@ pub(super) struct Frame {
     pub(super) manage: bool,
 }
 
-pub(super) async fn frame(person: &Person, id: &str, here: &'static str) -> Result<(Api, Frame), Response> {
+pub(super) async fn frame(
+    person: &Person,
+    id: &str,
+    here: &'static str,
+) -> Result<(Api, Frame), Response> {
     let api = inventory::api(&person.app().store, &person.actor, &parse(id)?)
         .await
         .map_err(refused)?;

@@ -143,6 +143,20 @@ async fn filters(person: &Person, query: &Query, action: &str) -> Result<FilterF
             .collect()
     };
     let mut selects = Vec::new();
+    let sources = super::sources::names(person).await?;
+    if !sources.is_empty() {
+        let mut choices = options("source", &[("", "Any source")]);
+        choices.extend(
+            sources
+                .into_iter()
+                .map(|(id, name)| Choice::new(id, name, query.get("source"))),
+        );
+        selects.push(Select {
+            name: "source",
+            label: "Source",
+            choices,
+        });
+    }
     if action == "/catalog" {
         let targets = inventory::targets(
             store,

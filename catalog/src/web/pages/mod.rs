@@ -13,6 +13,7 @@ mod profile;
 mod roles;
 mod scans;
 mod settings;
+mod sources;
 mod targets;
 mod users;
 
@@ -51,6 +52,29 @@ pub(super) fn routes(_web: &Arc<Web>) -> Router<Arc<Web>> {
         .route("/apis/{id}/drift", get(api::drift))
         .route("/apis/{id}/callers", get(api::callers))
         .route("/apis/{id}/findings", get(scans::findings))
+        .route("/sources", get(sources::list))
+        .route("/sources/new", get(sources::new_form).post(sources::create))
+        .route("/sources/{id}", get(sources::show))
+        .route(
+            "/sources/{id}/edit",
+            get(sources::edit_form).post(sources::edit),
+        )
+        .route(
+            "/sources/{id}/delete",
+            get(sources::delete_form).post(sources::delete),
+        )
+        .route("/sources/{id}/sync", post(sources::sync))
+        .route("/sources/{id}/auto-sync", post(sources::auto_sync))
+        .route("/sources/{id}/tokens", post(sources::token))
+        .route(
+            "/sources/{id}/tokens/{token}/revoke",
+            post(sources::revoke_token),
+        )
+        .route(
+            "/sources/{id}/collectors/{collector}/revoke",
+            post(sources::revoke_collector),
+        )
+        .route("/sources/{id}/import", post(sources::import))
         .route("/scans", get(scans::list))
         .route("/scans/import", get(scans::import_form).post(scans::import))
         .route("/apis/{id}/rename", get(api::rename_form).post(api::rename))

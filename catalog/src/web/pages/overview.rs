@@ -20,6 +20,7 @@ pub(super) async fn show(person: Person) -> Answer {
         .map_err(refused)?;
     let all = numbers.discovery + numbers.catalog + numbers.hidden;
     let chart = picture(&person, all).await?;
+    let (health, word) = super::sources::health(&person).await?;
     let counts = severities(&numbers.findings);
     let drift = [
         (
@@ -119,7 +120,7 @@ pub(super) async fn show(person: Person) -> Answer {
             Tile {
                 name: "Sources",
                 value: numbers.sources,
-                sub: String::new(),
+                sub: word,
                 href: "/sources",
             },
         ],
@@ -136,7 +137,7 @@ pub(super) async fn show(person: Person) -> Answer {
             .into_iter()
             .map(|api| row(api, person.now))
             .collect(),
-        sources: Vec::new(),
+        sources: health,
         shell: person.shell("/").await?,
     };
     Ok(page(&view))

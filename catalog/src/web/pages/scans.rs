@@ -85,10 +85,7 @@ pub(super) async fn list(person: Person, RawQuery(raw): RawQuery) -> Answer {
 }
 
 async fn form(person: &Person, error: String, status: StatusCode) -> Answer {
-    person
-        .actor
-        .may(Permission::ImportScans)
-        .map_err(refused)?;
+    person.actor.may(Permission::ImportScans).map_err(refused)?;
     let limit = MAX_REPORT_BYTES.min(person.web.document_bytes());
     let view = ImportScan {
         shell: person.shell(HERE).await?,
@@ -198,7 +195,11 @@ pub(super) async fn findings(
                     label: "State",
                     choices: choices(
                         "state",
-                        &[("", "Open"), ("closed", "Closed"), ("all", "Open and closed")],
+                        &[
+                            ("", "Open"),
+                            ("closed", "Closed"),
+                            ("all", "Open and closed"),
+                        ],
                     ),
                 },
             ],
