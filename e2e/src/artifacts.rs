@@ -11,6 +11,8 @@ use anyhow::{Context, Result, bail};
 pub const MODULE: &str = "libngx_http_silhouette_module.so";
 /// File name of the collector.
 pub const COLLECTOR: &str = "silhouette-collector";
+/// File name of the catalog.
+pub const CATALOG: &str = "silhouette-catalog";
 
 /// The profile's directory, e.g. `target/debug`.
 pub fn directory() -> Result<PathBuf> {
@@ -31,7 +33,7 @@ pub fn built(name: &str) -> Result<PathBuf> {
     if !path.exists() {
         bail!(
             "{} is not built: run `cargo xtask test`, which builds everything once, or \
-             `cargo build -p silhouette-collector -p silhouette-nginx -p silhouette-e2e`",
+             `cargo build -p silhouette-collector -p silhouette-catalog -p silhouette-nginx -p silhouette-e2e`",
             path.display()
         );
     }
@@ -41,6 +43,11 @@ pub fn built(name: &str) -> Result<PathBuf> {
 /// nginx's dynamic module.
 pub fn module() -> Result<PathBuf> {
     built(MODULE)
+}
+
+/// The catalog's binary.
+pub fn catalog() -> Result<PathBuf> {
+    built(CATALOG)
 }
 
 /// The collector's binary.

@@ -141,7 +141,7 @@ fn converse(
 }
 
 /// The checkout this was compiled in.
-fn checkout() -> Result<PathBuf> {
+pub fn checkout() -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     root.map(Path::to_owned).context("e2e lies in the checkout")
 }

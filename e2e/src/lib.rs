@@ -1,4 +1,4 @@
-//! What the tests that cross parts stand on: a real nginx with the built module, a real collector, a collector that
+//! What the tests that cross parts stand on: a real nginx with the built module, a real collector, a real catalog, a collector that
 //! records, an origin that answers oddly on demand, a bookshop to try things on, and clients that play with it.
 //!
 //! In: binaries that are built already (see [`artifacts`]). Out: running processes on loopback, free ports, that are gone
@@ -11,19 +11,24 @@
 pub mod artifacts;
 pub mod bookshop;
 pub mod browser;
+pub mod catalog;
 pub mod collector;
 pub mod curl;
+pub mod estate;
 pub mod flood;
 pub mod nginx;
 pub mod origin;
 pub mod play;
 pub mod process;
 pub mod recording;
+pub mod rest;
 pub mod tls;
 
+pub use catalog::Catalog;
 pub use collector::Collector;
 pub use curl::{Answer, curl};
 pub use flood::flood;
 pub use nginx::Nginx;
 pub use origin::Origin;
 pub use recording::Recording;
+pub use rest::Rest;

@@ -10,7 +10,7 @@ mod fuzz;
 mod install;
 mod linters;
 mod package;
-mod package_collector;
+mod package_service;
 mod suite;
 mod tally;
 mod up;
@@ -49,7 +49,7 @@ enum Task {
     Bench(bench::Args),
     /// Fuzz every parser that meets the network
     Fuzz(fuzz::Args),
-    /// Build a Debian package: of the module for nginx, or of the collector
+    /// Build a Debian package: of the module for nginx, of the collector, or of the catalog
     Package(package::Args),
     /// Regenerate the bindings of the wire contract after a change of the .proto
     Proto,

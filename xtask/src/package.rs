@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::{command, workspace};
+use crate::{command, package_service, workspace};
 
 /// What to package.
 #[derive(Debug, clap::Args)]
@@ -25,6 +25,8 @@ enum What {
     Nginx,
     /// silhouette-collector, with its systemd unit
     Collector,
+    /// silhouette-catalog, with its systemd unit
+    Catalog,
 }
 
 /// `cargo xtask package WHAT`.
@@ -34,15 +36,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             command::run(command::cargo().args(["build", "--release", "-p", "silhouette-nginx"]))?;
             nginx("release")?
         }
-        What::Collector => {
-            command::run(command::cargo().args([
-                "build",
-                "--release",
-                "-p",
-                "silhouette-collector",
-            ]))?;
-            crate::package_collector::collector("release")?
-        }
+        What::Collector => package_service::COLLECTOR.package()?,
+        What::Catalog => package_service::CATALOG.package()?,
     };
     println!("{}", package.display());
     Ok(ExitCode::SUCCESS)

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use silhouette_e2e::play::{Play, play};
-use silhouette_e2e::{bookshop, curl};
+use silhouette_e2e::{Rest, bookshop, curl};
 
 /// Plays varied clients against the bookshop: people who browse, log in, order, review, upload and err, browsers that load
 /// pages and send preflights, and scanners that probe. Exits 1 when a request got no complete response.
@@ -41,6 +41,9 @@ struct Args {
     /// not exactly that.
     #[arg(long, value_name = "URL")]
     compare: Option<String>,
+    /// Then the same with what the catalog at this address has discovered; its API key is in SILHOUETTE_PLAY_CATALOG_KEY.
+    #[arg(long, value_name = "URL")]
+    catalog: Option<String>,
 }
 
 fn main() -> Result<()> {
@@ -93,50 +96,65 @@ fn main() -> Result<()> {
             summary.reasons.join("; ")
         );
     }
+    let authority = args
+        .base
+        .split_once("://")
+        .map_or(args.base.as_str(), |(_, rest)| rest);
+    let host = args
+        .host
+        .as_deref()
+        .unwrap_or(authority.trim_end_matches('/'));
     if let Some(admin) = &args.compare {
-        let authority = args
-            .base
-            .split_once("://")
-            .map_or(args.base.as_str(), |(_, rest)| rest);
-        let host = args
-            .host
-            .as_deref()
-            .unwrap_or(authority.trim_end_matches('/'));
-        return compare(&format!(
-            "{}/v1/hosts/{host}/openapi.json",
-            admin.trim_end_matches('/')
-        ));
+        let admin = admin.trim_end_matches('/');
+        let url = format!("{admin}/v1/hosts/{host}/openapi.json");
+        compare(&format!("The document {url}"), || {
+            let answer = curl([&url])?;
+            if answer.status != 200 {
+                bail!(
+                    "status {} {} {}",
+                    answer.status,
+                    answer.error,
+                    answer.text()
+                );
+            }
+            answer.json()
+        })?;
+    }
+    if let Some(catalog) = &args.catalog {
+        let key = std::env::var("SILHOUETTE_PLAY_CATALOG_KEY").unwrap_or_default();
+        let rest = Rest::new(catalog, &key);
+        let what = format!("What the catalog {catalog} has discovered at {host}");
+        compare(&what, || {
+            let api = rest.api_of(host)?.context("nothing yet")?;
+            rest.observed_document(&api)
+        })?;
     }
     Ok(())
 }
 
-/// Learning goes on for a moment after the last response: asks until the document is right, at most 30 s.
-fn compare(url: &str) -> Result<()> {
+/// Learning goes on for a moment after the last response, and revisions have to settle: asks until the document is right, at
+/// most 30 s.
+fn compare(what: &str, mut document: impl FnMut() -> Result<serde_json::Value>) -> Result<()> {
     let begin = Instant::now();
     let mut before = None;
     loop {
-        let answer = curl([url])?;
-        let differences = match answer.status {
-            200 => bookshop::differences(&answer.json()?),
-            status => vec![format!(
-                "GET {url}: {status} {} {}",
-                answer.error,
-                answer.text()
-            )],
+        let differences = match document() {
+            Ok(document) => bookshop::differences(&document),
+            Err(error) => vec![format!("{error:#}")],
         };
         if differences.is_empty() {
             println!(
-                "The document has exactly the bookshop's {} operations: {url}",
+                "{what} has exactly the bookshop's {} operations.",
                 bookshop::OPERATIONS.len()
             );
             return Ok(());
         }
         // Nothing changes any more, or not soon enough.
         if begin.elapsed() > Duration::from_secs(30)
-            || (begin.elapsed() > Duration::from_secs(10) && before.as_ref() == Some(&differences))
+            || (begin.elapsed() > Duration::from_secs(20) && before.as_ref() == Some(&differences))
         {
             bail!(
-                "the document is not what the bookshop has:\n  {}\nIt is at {url}",
+                "{what} is not what the bookshop has:\n  {}",
                 differences.join("\n  ")
             );
         }
