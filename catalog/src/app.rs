@@ -74,23 +74,63 @@ impl App {
     /// (`X-Forwarded-For`, read from the right: what stands left of it anybody may have written).
     #[must_use]
     pub fn address(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
-        let mut address = peer.ip().to_canonical();
-        let proxies = &self.config.trusted_proxies;
-        let told = headers
-            .get_all("x-forwarded-for")
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .collect::<Vec<_>>();
-        for hop in told.into_iter().rev() {
-            if !proxies.contains(&address) {
-                break;
-            }
-            let Ok(hop) = hop.trim().parse::<IpAddr>() else {
-                break;
-            };
-            address = hop.to_canonical();
+        client(peer, headers, &self.config.trusted_proxies)
+    }
+}
+
+fn client(peer: SocketAddr, headers: &HeaderMap, proxies: &[IpAddr]) -> IpAddr {
+    let mut address = peer.ip().to_canonical();
+    let told: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .collect();
+    for hop in told.into_iter().rev() {
+        if !proxies.contains(&address) {
+            break;
         }
-        address
+        let Ok(hop) = hop.trim().parse::<IpAddr>() else {
+            break;
+        };
+        address = hop.to_canonical();
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        let check = |peer: &str, told: &[&str], expected: &str| {
+            let mut headers = HeaderMap::new();
+            for value in told {
+                headers.append("x-forwarded-for", value.parse().unwrap());
+            }
+            let proxies = ["10.0.0.1", "10.0.0.2"].map(|proxy| proxy.parse().unwrap());
+            let peer = SocketAddr::new(peer.parse().unwrap(), 1);
+            assert_eq!(
+                client(peer, &headers, &proxies).to_string(),
+                expected,
+                "{told:?}"
+            );
+        };
+        check("203.0.113.7", &["198.51.100.1"], "203.0.113.7");
+        check("10.0.0.1", &[], "10.0.0.1");
+        check("10.0.0.1", &["198.51.100.1"], "198.51.100.1");
+        // What stands left of the last stranger may be made up.
+        check(
+            "10.0.0.1",
+            &["1.2.3.4, 198.51.100.1, 10.0.0.2"],
+            "198.51.100.1",
+        );
+        check(
+            "::ffff:10.0.0.1",
+            &["1.2.3.4", "198.51.100.1"],
+            "198.51.100.1",
+        );
+        check("10.0.0.1", &["not an address"], "10.0.0.1");
     }
 }

@@ -1,4 +1,4 @@
-//! Coming in: with a password, a session or an API key.
+//! Coming in: with a password or a session. With an API key: [`super::entry`].
 //!
 //! In: what a request brings along. Out: an [`Actor`], or a refusal that does not tell what was wrong with it. Only hashes of
 //! secrets are looked up, so that a lookup's time tells nothing of a secret.
@@ -12,11 +12,13 @@ use super::keys::NOTE_USE_EVERY;
 use super::member::{self, Member};
 use super::password::{self, Passwords};
 use super::throttle::Throttle;
-use super::{Actor, Permission, Permissions, Via, organisations, users};
+use super::{Actor, Permissions, Via, organisations, users};
 use crate::audit::{self, Entry};
 use crate::ids::{OrganisationId, UserId};
 use crate::store::Store;
 use crate::{Millis, Refusal, random};
+
+pub use super::entry::WithKey;
 
 /// How long sessions last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,21 +102,6 @@ pub struct Place {
     pub current: bool,
 }
 
-/// What a request with an API key brings along.
-#[derive(Debug, Clone, Copy)]
-pub struct WithKey<'a> {
-    /// `X-Auth`.
-    pub key: Option<&'a str>,
-    /// `X-Invicti-OrganizationId`.
-    pub organisation: Option<&'a str>,
-    /// `X-Invicti-UserId`.
-    pub user: Option<&'a str>,
-    /// `X-Correlation-ID`, or one made for the request.
-    pub correlation: &'a str,
-    /// The peer's address, behind trusted proxies the client's.
-    pub address: &'a str,
-}
-
 impl Door {
     /// A door that remembers nobody.
     ///
@@ -134,7 +121,7 @@ impl Door {
         &self.passwords
     }
 
-    /// Signs a user in, to the organisation it was in last or joined first.
+    /// Signs a user in, to the organisation it joined first of those where it is active.
     ///
     /// # Errors
     /// [`Refusal::Unauthenticated`], the same whatever was wrong; [`Refusal::TooMany`].
@@ -176,8 +163,13 @@ impl Door {
             .next();
         let Some(organisation) = organisation.filter(|_| fits) else {
             tracing::warn!(address, %email, "a sign-in failed");
-            self.note_failure(store, &user, &email, address, now)
-                .await?;
+            // Beside the answer: how long it takes must not tell that there is such an account.
+            let noting = note_failure(store.clone(), user, email, address.to_owned(), now);
+            tokio::spawn(async move {
+                if let Err(error) = noting.await {
+                    tracing::error!(%error, "a sign-in that failed cannot be written to the audit log");
+                }
+            });
             return Err(wrong());
         };
         self.throttle.succeeded(&email, address);
@@ -240,45 +232,6 @@ impl Door {
         .await?;
         write.commit().await?;
         Ok(SignedIn { secret, session })
-    }
-
-    async fn note_failure(
-        &self,
-        store: &Store,
-        user: &UserId,
-        email: &str,
-        address: &str,
-        now: Millis,
-    ) -> Result<(), Refusal> {
-        let rows = sqlx::query("SELECT organisation_id FROM memberships WHERE user_id = $1")
-            .bind(user.as_str())
-            .fetch_all(store.pool())
-            .await?;
-        let mut write = store.write().await?;
-        for row in rows {
-            let actor = Actor {
-                organisation: OrganisationId::read(row.try_get(0)?)?,
-                user: None,
-                name: "somebody not signed in".to_owned(),
-                via: Via::Session,
-                role: String::new(),
-                permissions: Permissions::default(),
-                correlation: String::new(),
-                address: address.to_owned(),
-            };
-            record(
-                &mut write,
-                &actor,
-                "session.refuse",
-                user,
-                email,
-                json!({}),
-                now,
-            )
-            .await?;
-        }
-        write.commit().await?;
-        Ok(())
     }
 
     /// Whose session it is, and what they may do. Until a password that somebody else made is changed they may do nothing.
@@ -536,96 +489,49 @@ impl Door {
         write.commit().await?;
         Ok(())
     }
+}
 
-    /// Whose key it is, in which organisation and for whom, and what they may do there.
-    ///
-    /// # Errors
-    /// [`Refusal::Unauthenticated`] when the key does not work; [`Refusal::NotFound`] for an organisation or a user that is not
-    /// there or not theirs to see; [`Refusal::Forbidden`] without the permission to act for others.
-    pub async fn actor_of_key(
-        &self,
-        store: &Store,
-        with: WithKey<'_>,
-        now: Millis,
-    ) -> Result<Actor, Refusal> {
-        let Some(key) = with.key.filter(|key| !key.is_empty()) else {
-            return Err(Refusal::Unauthenticated(
-                "no API key: send one in the header X-Auth; keys are made under Settings, API keys"
-                    .to_owned(),
-            ));
+/// Writes a sign-in that failed into the log of each organisation the account is in.
+async fn note_failure(
+    store: Store,
+    user: UserId,
+    email: String,
+    address: String,
+    now: Millis,
+) -> Result<(), Refusal> {
+    let rows = sqlx::query("SELECT organisation_id FROM memberships WHERE user_id = $1")
+        .bind(user.as_str())
+        .fetch_all(store.pool())
+        .await?;
+    let mut write = store.write().await?;
+    for row in rows {
+        let actor = Actor {
+            organisation: OrganisationId::read(row.try_get(0)?)?,
+            user: None,
+            name: "somebody not signed in".to_owned(),
+            via: Via::Session,
+            role: String::new(),
+            permissions: Permissions::default(),
+            correlation: String::new(),
+            address: address.clone(),
         };
-        let useless = || {
-            Refusal::Unauthenticated(
-                "the API key in X-Auth is not known, was revoked, or has expired".to_owned(),
-            )
-        };
-        let row = sqlx::query("SELECT id, organisation_id, user_id, expires_at, used_at, revoked_at FROM api_keys WHERE hash = $1")
-            .bind(random::fingerprint(key))
-            .fetch_optional(store.pool())
-            .await?
-            .ok_or_else(useless)?;
-        let expires_at: Option<i64> = row.try_get(3)?;
-        if row.try_get::<Option<i64>, _>(5)?.is_some() || expires_at.is_some_and(|at| now.0 >= at) {
-            return Err(useless());
-        }
-        let own = OrganisationId::read(row.try_get(1)?)?;
-        let user = UserId::read(row.try_get(2)?)?;
-        // Where the key was made its user must still be active: else whoever removed them there left a way in elsewhere.
-        let at_home = active(store, &own, &user).await?.ok_or_else(useless)?;
-        let (organisation, member) = match with.organisation.filter(|text| !text.is_empty()) {
-            None => (own, at_home),
-            Some(text) => {
-                let missing = || Refusal::not_found("organisation", text);
-                let organisation = OrganisationId::parse(text).map_err(|_| missing())?;
-                let member = active(store, &organisation, &user)
-                    .await?
-                    .ok_or_else(missing)?;
-                (organisation, member)
-            }
-        };
-        let used_at: Option<i64> = row.try_get(4)?;
-        if used_at.is_none_or(|at| now.since(Millis(at)) >= NOTE_USE_EVERY) {
-            let mut write = store.write().await?;
-            sqlx::query("UPDATE api_keys SET used_at = $1 WHERE id = $2 AND (used_at IS NULL OR used_at < $1)")
-                .bind(now.0)
-                .bind(row.try_get::<String, _>(0)?)
-                .execute(&mut *write)
-                .await?;
-            write.commit().await?;
-        }
-        let actor = actor_of(
-            &member,
-            &organisation,
-            Via::Key,
-            with.correlation,
-            with.address,
-        );
-        match with.user.filter(|text| !text.is_empty()) {
-            None => Ok(actor),
-            Some(text) => for_another(store, actor, text).await,
-        }
+        record(
+            &mut write,
+            &actor,
+            "session.refuse",
+            &user,
+            &email,
+            json!({}),
+            now,
+        )
+        .await?;
     }
+    write.commit().await?;
+    Ok(())
 }
 
-/// The actor in the name of another user: with what both may do, and with both names.
-async fn for_another(store: &Store, actor: Actor, user: &str) -> Result<Actor, Refusal> {
-    actor.may(Permission::ActAs)?;
-    let missing = || Refusal::not_found("user", user);
-    let id = UserId::parse(user).map_err(|_| missing())?;
-    let other = active(store, &actor.organisation, &id)
-        .await?
-        .ok_or_else(missing)?;
-    Ok(Actor {
-        user: Some(id),
-        name: format!("{} (by {})", other.email, actor.name),
-        role: format!("{} (by {})", other.role_title, actor.role),
-        permissions: other.permissions.and(&actor.permissions),
-        via: Via::KeyForAnother,
-        ..actor
-    })
-}
-
-async fn active(
+/// A user of an organisation who may come in there.
+pub(super) async fn active(
     store: &Store,
     organisation: &OrganisationId,
     user: &UserId,
@@ -635,7 +541,7 @@ async fn active(
     Ok(member.filter(|member| member.active))
 }
 
-fn actor_of(
+pub(super) fn actor_of(
     member: &Member,
     organisation: &OrganisationId,
     via: Via,

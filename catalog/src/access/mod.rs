@@ -6,6 +6,7 @@
 
 mod actor;
 pub mod door;
+pub mod entry;
 pub mod first;
 pub mod keys;
 pub mod member;
