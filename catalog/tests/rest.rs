@@ -4,6 +4,8 @@ mod caller;
 mod people;
 mod stores;
 
+use std::collections::BTreeMap;
+
 use caller::Api;
 use serde_json::{Value, json};
 use silhouette_catalog::rest;
@@ -118,82 +120,192 @@ async fn keys_that_do_not_work_are_refused_and_counted() {
     .await;
 }
 
+/// What an organisation can have, made through the API: the ids by the names they have in paths.
+async fn furnished(api: &Api, key: &str) -> BTreeMap<&'static str, String> {
+    let post = async |path: &str, body: Value| {
+        let made = api.send(key, "POST", path, &body).await;
+        assert!(made.status.is_success(), "{path}: {}", made.json());
+        made.json()
+    };
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let me = api.get(key, "/api/v1/me").await.json();
+    let keys = api.get(key, "/api/v1/keys").await.json();
+    let permissions = json!(["apis:view"]);
+    let role = post(
+        "/api/v1/roles",
+        json!({"name": "Reader", "permissions": permissions}),
+    )
+    .await;
+    let uploads = post(
+        "/api/v1/sources",
+        json!({"name": "Uploads", "kind": "upload"}),
+    )
+    .await;
+    let analyzer = json!({"name": "Edge", "kind": "traffic-analyzer"});
+    let analyzer = text(&post("/api/v1/sources", analyzer).await["id"]);
+    let token = post(&format!("/api/v1/sources/{analyzer}/tokens"), Value::Null).await;
+    let document = "openapi: 3.1.0\ninfo: {title: Shop, version: '1'}\nservers: [{url: 'https://shop.example/v1'}]\n\
+        paths: {/books: {get: {responses: {'200': {description: ok}}}}}\n";
+    let import = json!({"sourceId": uploads["id"], "text": document});
+    let imported = post("/api/v1/imports", import).await;
+    let revision = text(&imported["revisionId"]);
+    let definition = api
+        .get(key, &format!("/api/v1/revisions/{revision}"))
+        .await
+        .json();
+    let target = post("/api/v1/targets", json!({"url": "https://shop.example"})).await;
+    let place =
+        json!({"physicalLocation": {"artifactLocation": {"uri": "https://shop.example/v1/books"}}});
+    let result = json!({"ruleId": "1", "message": {"text": "found"}, "locations": [place]});
+    let run = json!({"tool": {"driver": {"name": "ZAP"}}, "results": [result]});
+    let scan = post("/api/v1/scans", json!({"version": "2.1.0", "runs": [run]})).await;
+    let findings = api.get(key, "/api/v1/findings").await.json();
+    BTreeMap::from([
+        ("userId", text(&me["userId"])),
+        ("organisationId", text(&me["organisation"]["id"])),
+        ("keyId", text(&keys["items"][0]["id"])),
+        ("roleId", text(&role["id"])),
+        ("sourceId", analyzer),
+        ("tokenId", text(&token["id"])),
+        (
+            "collectorId",
+            "0198c5a2-7d3e-7b1a-9f04-5c6d7e8f9a0b".to_owned(),
+        ),
+        ("apiId", text(&imported["apiId"])),
+        ("definitionId", text(&definition["definitionId"])),
+        ("revisionId", revision.clone()),
+        ("otherId", revision),
+        ("targetId", text(&target["id"])),
+        ("scanId", text(&scan["items"][0]["scan"]["id"])),
+        ("findingId", text(&findings["items"][0]["id"])),
+    ])
+}
+
+/// A body that is right in form, with ids of the same organisation as those in the path.
+fn body_for(operation: &str, ids: &BTreeMap<&'static str, String>) -> Value {
+    match operation {
+        "setRoleOfUser" => json!({"role": "owner"}),
+        "setUserActive" => json!({"active": false}),
+        "updateRole" => json!({"name": "Mine", "permissions": ["apis:view"]}),
+        "updateOrganisation" | "renameApi" => json!({"name": "Mine"}),
+        "updateSource" | "moveDefinition" => json!({}),
+        "setApiHidden" => json!({"hidden": true}),
+        "linkApi" => json!({"targetId": ids["targetId"]}),
+        "linkApis" => json!({"apiIds": [ids["apiId"]], "targetId": ids["targetId"]}),
+        "unlinkApis" | "createTargetsForApis" | "hideApis" | "showApis" => {
+            json!({"apiIds": [ids["apiId"]]})
+        }
+        "updateTarget" => json!({"name": "Mine", "url": "https://shop.example"}),
+        "importDocument" => {
+            json!({"sourceId": ids["sourceId"], "text": "openapi: 3.1.0\ninfo: {title: a, version: '1'}\npaths: {}\n"})
+        }
+        _ => Value::Null,
+    }
+}
+
 #[tokio::test]
 async fn organisations_are_separate_worlds() {
     on_each(async |store| {
         let api = Api::new(&store);
         let (acme, other) = (owned(&api, "Acme").await, owned(&api, "Other").await);
-        let me = api.get(&other, "/api/v1/me").await.json();
-        let user = me["userId"].as_str().unwrap();
-        let organisation = me["organisation"]["id"].as_str().unwrap();
-        let key = api.get(&other, "/api/v1/keys").await.json();
-        let key = key["items"][0]["id"].as_str().unwrap();
-        let role = api
-            .send(
-                &other,
-                "POST",
-                "/api/v1/roles",
-                &json!({"name": "Reader", "permissions": ["apis:view"]}),
-            )
-            .await;
-        assert_eq!(role.status, 201, "{}", role.json());
-        let role = role.json()["id"].as_str().unwrap().to_owned();
-        let update = json!({"name": "Mine", "permissions": ["apis:view"]});
-        for (method, path, body) in [
-            ("GET", format!("/api/v1/users/{user}"), Value::Null),
-            ("DELETE", format!("/api/v1/users/{user}"), Value::Null),
-            (
-                "PUT",
-                format!("/api/v1/users/{user}/role"),
-                json!({"role": "owner"}),
-            ),
-            (
-                "PUT",
-                format!("/api/v1/users/{user}/active"),
-                json!({"active": false}),
-            ),
-            (
-                "POST",
-                format!("/api/v1/users/{user}/password-reset"),
-                Value::Null,
-            ),
-            ("GET", format!("/api/v1/keys/{key}"), Value::Null),
-            ("DELETE", format!("/api/v1/keys/{key}"), Value::Null),
-            ("GET", format!("/api/v1/roles/{role}"), Value::Null),
-            ("PUT", format!("/api/v1/roles/{role}"), update),
-            ("DELETE", format!("/api/v1/roles/{role}"), Value::Null),
-            (
-                "GET",
-                format!("/api/v1/organisations/{organisation}"),
-                Value::Null,
-            ),
-            (
-                "PUT",
-                format!("/api/v1/organisations/{organisation}"),
-                json!({"name": "Mine"}),
-            ),
-        ] {
-            api.send(&acme, method, &path, &body)
-                .await
-                .problem(404, "not-found");
+        let ids = furnished(&api, &other).await;
+        let mut tried = 0;
+        for (_, document) in rest::documents() {
+            for (path, item) in document["paths"].as_object().unwrap() {
+                for (method, operation) in item.as_object().unwrap() {
+                    let id = operation["operationId"].as_str().unwrap();
+                    let body = body_for(id, &ids);
+                    if !path.contains('{') && body.is_null() {
+                        continue;
+                    }
+                    let mut concrete = path.clone();
+                    for (name, value) in &ids {
+                        concrete = concrete.replace(&format!("{{{name}}}"), value);
+                    }
+                    assert!(!concrete.contains('{'), "{path}: no id for it");
+                    let method = method.to_uppercase();
+                    let answer = api.send(&acme, &method, &concrete, &body).await;
+                    assert_eq!(
+                        answer.status,
+                        404,
+                        "{id}: {}",
+                        String::from_utf8_lossy(&answer.bytes)
+                    );
+                    answer.problem(404, "not-found");
+                    tried += 1;
+                }
+            }
         }
-        let headers = [
+        assert!(tried > 50, "{tried}");
+        // Nothing of it was done.
+        assert_eq!(furnished_still(&api, &other, &ids).await, 0);
+        let organisation = [
             ("x-auth", acme.as_str()),
-            ("x-invicti-organizationid", organisation),
+            ("x-invicti-organizationid", &ids["organisationId"]),
         ];
-        api.raw(("GET", "/api/v1/me"), &headers, "")
+        api.raw(("GET", "/api/v1/me"), &organisation, "")
             .await
             .problem(404, "not-found");
-        let headers = [("x-auth", acme.as_str()), ("x-invicti-userid", user)];
-        api.raw(("GET", "/api/v1/me"), &headers, "")
+        let user = [
+            ("x-auth", acme.as_str()),
+            ("x-invicti-userid", &ids["userId"]),
+        ];
+        api.raw(("GET", "/api/v1/me"), &user, "")
             .await
             .problem(404, "not-found");
-        assert_eq!(
-            api.get(&acme, "/api/v1/organisations").await.json()["pageInfo"]["totalCount"],
-            1
-        );
+        for list in [
+            "organisations",
+            "users",
+            "apis",
+            "targets",
+            "sources",
+            "scans",
+            "findings",
+            "roles?builtIn=false",
+        ] {
+            let page = api.get(&acme, &format!("/api/v1/{list}")).await.json();
+            let own = match list {
+                "organisations" => 1,
+                "users" => 2,
+                _ => 0,
+            };
+            assert_eq!(page["pageInfo"]["totalCount"], own, "{list}: {page}");
+        }
+        for filter in ["sourceId", "targetId"] {
+            let path = format!("/api/v1/apis?{filter}={}", ids[filter]);
+            assert_eq!(
+                api.get(&acme, &path).await.json()["pageInfo"]["totalCount"],
+                0
+            );
+        }
     })
     .await;
+}
+
+/// How many of the things an organisation had are no longer as they were.
+async fn furnished_still(api: &Api, key: &str, ids: &BTreeMap<&'static str, String>) -> usize {
+    let mut gone = 0;
+    for (path, field, value) in [
+        (format!("/api/v1/apis/{}", ids["apiId"]), "name", "Shop"),
+        (
+            format!("/api/v1/targets/{}", ids["targetId"]),
+            "name",
+            "shop.example",
+        ),
+        (format!("/api/v1/roles/{}", ids["roleId"]), "name", "Reader"),
+        (
+            format!("/api/v1/sources/{}", ids["sourceId"]),
+            "name",
+            "Edge",
+        ),
+    ] {
+        let found = api.get(key, &path).await.json();
+        if found[field] != value {
+            println!("{path}: {found}");
+            gone += 1;
+        }
+    }
+    gone
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ pub struct Definition {
 }
 
 /// All, in the order of the drop-down.
-pub const DEFINITIONS: [Definition; 2] = [
+pub const DEFINITIONS: [Definition; 4] = [
     Definition {
         name: "inventory",
         url: "../openapi/inventory.json",
@@ -41,6 +41,33 @@ pub const DEFINITIONS: [Definition; 2] = [
             ),
             ("Targets", "What APIs are linked to."),
             ("Overview", "What was found over time."),
+        ],
+    },
+    Definition {
+        name: "importers",
+        url: "../openapi/importers.json",
+        title: "API Importers API",
+        description: "Where definitions come from: sources, registration tokens and collectors, and documents that are uploaded.",
+        tags: &[
+            ("Sources", "Traffic analyzers, uploads and URLs."),
+            (
+                "Collectors",
+                "Registration tokens, and the collectors that used them.",
+            ),
+            (
+                "Imports",
+                "OpenAPI 3 and Swagger 2 documents from files, texts and URLs.",
+            ),
+        ],
+    },
+    Definition {
+        name: "scans",
+        url: "../openapi/scans.json",
+        title: "External Scan API",
+        description: "What scanners found: SARIF 2.1.0 in, findings by API and operation out.",
+        tags: &[
+            ("Scans", "Reports that were imported."),
+            ("Findings", "What they found, by API and operation."),
         ],
     },
     Definition {

@@ -12,11 +12,13 @@ mod definitions;
 mod envelope;
 mod extract;
 mod identity;
+mod importers;
 mod inventory;
 mod keys;
 mod paging;
 mod problem;
 mod query;
+mod scans;
 mod swagger;
 mod values;
 
@@ -82,6 +84,8 @@ pub fn documents() -> Vec<(&'static str, serde_json::Value)> {
 fn operations(definition: &Definition) -> OpenApiRouter<Arc<App>> {
     match definition.name {
         "inventory" => inventory::router(),
+        "importers" => importers::router(),
+        "scans" => scans::router(),
         "identity" => identity::router(),
         _ => OpenApiRouter::new(),
     }

@@ -46,7 +46,7 @@ impl PartialSchema for Time {
             .description(Some(
                 "A point in time: RFC 3339; in answers in UTC, to the second.",
             ))
-            .examples([serde_json::json!("2026-03-02T08:00:00Z")])
+            .examples([serde_json::json!("2099-03-02T08:00:00Z")])
             .into()
     }
 }
@@ -92,6 +92,7 @@ id_schemas! {
     FindingId "a finding";
     AuditId "an entry of the audit log";
     SyncId "a sync";
+    TokenId "a registration token";
 }
 
 /// A type for the parameter `sort` of a list: a name for ascending, with `-` before it for descending.

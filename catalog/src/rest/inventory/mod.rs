@@ -16,6 +16,9 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
+pub(super) use apis::Severity;
+pub(super) use revisions::Warning;
+
 /// Its operations.
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
