@@ -119,3 +119,35 @@ fn closed(document: &Value, value: &Value, what: &str) {
         _ => {}
     }
 }
+
+/// The page people read says the same as the definitions: every kind of problem, and every conflict.
+#[test]
+fn the_documentation_has_all_kinds_of_problems() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/rest-api.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    for kind in rest::KINDS {
+        let row = format!(
+            "| `/problems/{}` | {} | {} |",
+            kind.name, kind.status, kind.meaning
+        );
+        assert!(page.contains(&row), "no row {row}");
+    }
+    let mut conflicts = BTreeSet::new();
+    for (_, document) in rest::documents() {
+        for (_, _, operation) in operations(&document) {
+            let description = operation["responses"]["409"]["description"].as_str();
+            // `name-taken`: another role has this name. `too-many`: …
+            let words = description
+                .unwrap_or_default()
+                .split('`')
+                .skip(1)
+                .step_by(2);
+            conflicts.extend(words.filter(|word| !word.contains(' ')).map(str::to_owned));
+        }
+    }
+    assert!(conflicts.len() > 10, "{conflicts:?}");
+    for conflict in conflicts {
+        let row = format!("| `/problems/{conflict}` | ");
+        assert!(page.contains(&row), "no row {row}");
+    }
+}
