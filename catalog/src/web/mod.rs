@@ -4,6 +4,11 @@
 //! vendored htmx. What may be done is decided by the core; pages only leave out what would be refused. Nothing that comes from
 //! outside is ever put into a page unescaped, and nothing is loaded from elsewhere.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "an answer is an answer, also when it says no; it is moved once per request"
+)]
+
 mod answer;
 mod assets;
 mod cookie;
