@@ -589,6 +589,8 @@ async fn the_documents_and_swagger_ui_need_nothing_from_elsewhere() {
         );
     }
     assert!(!start.contains("petstore"), "{start}");
+    // The only layout that has the drop-down.
+    assert!(start.contains("\"StandaloneLayout\""), "{start}");
     api.get("", "/swagger/nothing.js")
         .await
         .problem(404, "not-found");

@@ -45,7 +45,6 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let urls = DEFINITIONS.map(|definition| Url::new(definition.title, definition.url));
     let config = Config::new(urls)
-        .use_base_layout()
         .display_request_duration(true)
         .filter(true)
         .validator_url("none");
