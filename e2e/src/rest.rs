@@ -78,7 +78,7 @@ impl Rest {
 
     /// Adds a source of type traffic analyzer; its id.
     pub fn add_source(&self, name: &str) -> Result<String> {
-        let source = json!({ "name": name, "type": "traffic-analyzer" });
+        let source = json!({ "name": name, "kind": "traffic-analyzer" });
         let made = self.done("POST", "/api/v1/sources", Some(&source))?;
         let id = made["id"].as_str().map(str::to_owned);
         id.with_context(|| format!("no id in {made}"))
@@ -86,15 +86,20 @@ impl Rest {
 
     /// A registration token for a source.
     pub fn registration_token(&self, source: &str) -> Result<String> {
-        let path = format!("/api/v1/sources/{source}/registration-tokens");
-        let made = self.done("POST", &path, Some(&json!({})))?;
+        let path = format!("/api/v1/sources/{source}/tokens");
+        let made = self.done("POST", &path, None)?;
         let token = made["token"].as_str().map(str::to_owned);
         token.with_context(|| format!("no token in {made}"))
     }
 
-    /// The API that stands at a host, wherever it is: discovery, catalog, hidden.
+    /// The API that stands at a host (`name` or `name:port`), wherever it is: discovery, catalog, hidden.
     pub fn api_of(&self, host: &str) -> Result<Option<Value>> {
-        Ok(self.all(&format!("/api/v1/apis?host={host}"))?.pop())
+        let name = host.split(':').next().unwrap_or(host);
+        let all = self.all(&format!("/api/v1/apis?host={name}"))?;
+        Ok(all.into_iter().find(|api| {
+            let url = api["baseUrl"].as_str().unwrap_or_default();
+            url.split('/').nth(2) == Some(host)
+        }))
     }
 
     /// The newest document of what traffic showed of an API.

@@ -4,6 +4,7 @@
 //! says so; everything it makes lies under `target/`. Never stops a process that it did not start, never leaves one behind.
 
 mod bench;
+mod catalog;
 mod children;
 mod command;
 mod fuzz;

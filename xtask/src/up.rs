@@ -1,7 +1,8 @@
 //! `cargo xtask up`: everything at work on this machine, on loopback, on embedded defaults.
 //!
-//! In: a checkout. Out: collector, bookshop and nginx with the module between them, a minute of varied clients, and where
-//! to look; or, with `--check`, the verdict whether the document has exactly the bookshop's operations.
+//! In: a checkout. Out: catalog, collector, bookshop and nginx with the module between them, a minute of varied clients, and
+//! where to look; or, with `--check`, the verdict whether the API that the catalog discovered has exactly the bookshop's
+//! operations.
 
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -9,16 +10,20 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use serde_json::json;
+
+use crate::catalog::{self, Catalog};
 use crate::children::{self, Running};
 use crate::{command, install, workspace};
 
 /// Flags of `up`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Uses ports 8080 (nginx), 8081 (bookshop), 4320 and 4321 (collector) on 127.0.0.1 where they are free, others where not.
+Uses ports 8080 (nginx), 8081 (bookshop), 4320 and 4321 (collector), 4330 (catalog) on 127.0.0.1 where they are free, others
+where not.
 Data and logs are in target/up/ and begin anew each time. Ctrl-C stops everything.")]
 pub(crate) struct Args {
-    /// Do not stay: play, compare the document with what the bookshop has, exit 0 or say what differs
+    /// Do not stay: play, compare what the catalog discovered with what the bookshop has, exit 0 or say what differs
     #[arg(long)]
     pub(crate) check: bool,
     /// How long the clients play
@@ -37,6 +42,7 @@ struct Ports {
     bookshop: u16,
     telemetry: u16,
     admin: u16,
+    catalog: u16,
 }
 
 /// Runs it to its end.
@@ -62,17 +68,20 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         bookshop: children::port(8081)?,
         telemetry: children::port(4320)?,
         admin: children::port(4321)?,
+        catalog: children::port(4330)?,
     };
     let built = workspace::built(&args.profile);
     // In this order, so that they end in the reverse one: nginx can still send what it has.
+    let (keeps, catalog) = Catalog::start(&built, &dir, ports.catalog)?;
     let collector = collector(&built, &dir, &ports)?;
+    register(&built, &dir, &catalog)?;
     let bookshop = bookshop(&built, &dir, &ports)?;
     let nginx = nginx(&built, &dir, &ports)?;
-    let mut all = [collector, bookshop, nginx];
+    let mut all = [keeps, collector, bookshop, nginx];
     if !args.check {
         print_where(&dir, &ports);
     }
-    let good = play(&built, args, &ports, &mut all)?;
+    let good = play(&built, args, &ports, &catalog, &mut all)?;
     if args.check {
         // The first that was started ends last.
         all.into_iter().rev().for_each(drop);
@@ -101,6 +110,8 @@ fn build(profile: &str) -> Result<()> {
         "silhouette-nginx",
         "-p",
         "silhouette-collector",
+        "-p",
+        "silhouette-catalog",
     ]);
     command::run(cargo.args(["-p", "silhouette-e2e"]))
 }
@@ -117,9 +128,36 @@ fn collector(built: &Path, dir: &Path, ports: &Ports) -> Result<Running> {
     command
         .arg("--admin-listen")
         .arg(format!("127.0.0.1:{}", ports.admin));
+    // A minute has to show what takes longer otherwise.
+    command.args([
+        "--settle",
+        "3s",
+        "--settle-limit",
+        "10s",
+        "--seen-interval",
+        "10s",
+    ]);
     let log = dir.join("collector.log");
     Running::start_and_listen("silhouette-collector", &mut command, &log, "listening ")
         .map(|(running, _)| running)
+}
+
+/// Adds a source to the catalog, and registers the collector with its token.
+fn register(built: &Path, dir: &Path, catalog: &Catalog) -> Result<()> {
+    let source = json!({ "name": "Bookshop's gateway", "kind": "traffic-analyzer" });
+    let source = catalog.ask("POST", "/api/v1/sources", Some(&source))?;
+    let id = source["id"].as_str().context("a source has an id")?;
+    let path = format!("/api/v1/sources/{id}/tokens");
+    let made = catalog.ask("POST", &path, None)?;
+    let token = dir.join("registration-token");
+    std::fs::write(&token, made["token"].as_str().context("the token")?)?;
+    let mut register = command::program(built.join("silhouette-collector"));
+    register.args(["register", "--catalog", &catalog.url, "--token-file"]);
+    register
+        .arg(token)
+        .arg("--data-dir")
+        .arg(dir.join("collector"));
+    command::output(&mut register).map(drop)
 }
 
 fn bookshop(built: &Path, dir: &Path, ports: &Ports) -> Result<Running> {
@@ -195,11 +233,19 @@ fn player(built: &Path, ports: &Ports) -> Command {
 }
 
 /// `Some(whether the document is right)`, `None` when interrupted.
-fn play(built: &Path, args: &Args, ports: &Ports, all: &mut [Running]) -> Result<Option<bool>> {
+fn play(
+    built: &Path,
+    args: &Args,
+    ports: &Ports,
+    catalog: &Catalog,
+    all: &mut [Running],
+) -> Result<Option<bool>> {
     let mut command = player(built, ports);
     command
         .arg("--compare")
-        .arg(format!("http://127.0.0.1:{}", ports.admin));
+        .arg(format!("http://127.0.0.1:{}", ports.admin))
+        .args(["--catalog", &catalog.url])
+        .env("SILHOUETTE_PLAY_CATALOG_KEY", &catalog.key);
     let requests = (RATE * args.seconds).to_string();
     if args.check {
         println!(
@@ -257,12 +303,21 @@ fn stay(built: &Path, ports: &Ports, all: &mut [Running]) -> Result<()> {
 }
 
 fn print_where(dir: &Path, ports: &Ports) {
-    let Ports { nginx, admin, .. } = ports;
+    let Ports {
+        nginx,
+        admin,
+        catalog,
+        ..
+    } = ports;
+    let (owner, password) = (catalog::OWNER, catalog::PASSWORD);
     println!(
         "
 Silhouette is at work:
 
-  live page   http://127.0.0.1:{admin}/
+  catalog     http://127.0.0.1:{catalog}/discovery
+              sign in as {owner} with the password {password}
+  REST API    http://127.0.0.1:{catalog}/swagger/
+  live page   http://127.0.0.1:{admin}/, the collector's own
   document    http://127.0.0.1:{admin}/v1/hosts/localhost:{nginx}/openapi.yaml
   the API     http://localhost:{nginx}/api/v1/books, a bookshop behind nginx. Try it, and look at the document again:
                 curl http://localhost:{nginx}/api/v1/books/bestsellers
