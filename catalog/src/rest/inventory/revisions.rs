@@ -261,7 +261,7 @@ pub(super) async fn get_revision(
 #[utoipa::path(get, path = "/api/v1/revisions/{revisionId}/document", tag = "Definitions",
     params(("revisionId" = RevisionId, Path, description = "Of which revision."), FormatOf),
     responses((status = 200, description = "The document.", content(
-        (serde_json::Value = "application/json"), (String = "application/yaml")))))]
+        (serde_json::Value = "application/json"), (serde_json::Value = "application/yaml")))))]
 pub(super) async fn get_document(
     State(app): State<Arc<App>>,
     Caller(actor): Caller,
