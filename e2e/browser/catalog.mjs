@@ -119,6 +119,7 @@ await session.step('linking to a target that does not fit is refused, and offers
   await session.judge('link refused');
   await dialog.getByRole('button', { name: /and link$/ }).click();
   await page.locator('[data-test=flash]').waitFor();
+  await page.waitForLoadState('networkidle');
 });
 
 await session.step('a linked API is in the catalog and no longer in discovery', async (page) => {

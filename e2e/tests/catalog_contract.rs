@@ -52,8 +52,6 @@ fn keeps_to(definition: &str, catalog: &Catalog) -> Result<()> {
     ]);
     run.args([
         "--generation-deterministic",
-        "--generation-database",
-        "none",
         "--no-color",
     ]);
     run.args([
@@ -88,7 +86,11 @@ fn furnished() -> Result<Catalog> {
         "servers": [{"url": "https://books.example/v1"}],
         "paths": {"/books": {"get": {"responses": {"200": {"description": "All."}}}}}
     });
-    let import = json!({ "name": "Books", "text": text.to_string() });
+    let documents = json!({ "name": "Documents", "kind": "upload" });
+    let documents = catalog
+        .rest()
+        .done("POST", "/api/v1/sources", Some(&documents))?;
+    let import = json!({ "sourceId": documents["id"], "name": "Books", "text": text.to_string() });
     catalog
         .rest()
         .done("POST", "/api/v1/imports", Some(&import))?;
