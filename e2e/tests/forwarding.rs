@@ -1,20 +1,11 @@
 //! Forwarding between the real collector and the real catalog, while either is killed again and again: nothing is lost, nothing is doubled.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use silhouette_catalog::Millis;
-use silhouette_catalog::access::{Actor, organisations};
-use silhouette_catalog::inventory::{self, ApiFilter, ApiSort, RevisionsOf};
-use silhouette_catalog::sources;
-use silhouette_catalog::store::{Direction, Page, Store};
-use silhouette_e2e::process::{self, Process};
-use silhouette_e2e::{Collector, artifacts};
+use silhouette_e2e::{Catalog, Collector, Rest};
 use silhouette_proto::telemetry::v1::telemetry_service_client::TelemetryServiceClient;
 use silhouette_proto::telemetry::v1::{
     Body, Exchange, ExportRequest, Header, Request, Response, Shim,
@@ -29,97 +20,34 @@ const BETWEEN_KILLS: std::ops::Range<u64> = 300..1500;
 /// For everything to arrive, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A real catalog that keeps its address.
-struct Catalog {
-    process: Process,
-    address: String,
-}
-
-impl Catalog {
-    fn start(dir: &Path, address: &str) -> Result<Catalog> {
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(dir.join("catalog.log"))?;
-        let mut command = process::tied(artifacts::built("silhouette-catalog")?);
-        command
-            .args([
-                "serve",
-                "--heartbeat",
-                "1s",
-                "--listen",
-                address,
-                "--data-dir",
-            ])
-            .arg(dir.join("catalog"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log);
-        let mut process = Process::spawn("silhouette-catalog", &mut command)?;
-        let mut stdout = BufReader::new(process.stdout().context("its standard output")?);
-        let mut line = String::new();
-        stdout.read_line(&mut line)?;
-        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        let Some(address) = line.trim().strip_prefix("listening http://") else {
-            let log = std::fs::read_to_string(dir.join("catalog.log"))?;
-            bail!("the catalog did not start: {line}\n{log}");
-        };
-        Ok(Catalog {
-            process,
-            address: address.trim_end_matches('/').to_owned(),
-        })
-    }
-}
-
-fn store_of(dir: &Path) -> String {
-    format!("sqlite:{}", dir.join("catalog/catalog.db").display())
-}
-
-/// Adds a source, as a person does; a registration token for it.
-async fn token(dir: &Path) -> Result<String> {
-    let store = Store::open(&store_of(dir), 1).await?;
-    let organisation = organisations::all(&store).await?.remove(0).id;
-    let actor = Actor::command_line(organisation);
-    let new = sources::New {
-        name: "edge",
-        kind: sources::Kind::TrafficAnalyzer,
-        settings: serde_json::Value::Null,
-        exclude_empty: true,
-        auto_sync: true,
-    };
-    let now = Millis::now();
-    let source = sources::create(&store, &actor, new, now).await?;
-    let lifetime = Duration::from_secs(3600);
-    let made = sources::make_token(&store, &actor, &source, lifetime, now).await?;
-    store.close().await;
-    Ok(made.secret)
-}
-
 /// Every revision the catalog keeps, by API: its number and the collector's, oldest first.
-async fn kept(dir: &Path) -> Result<BTreeMap<String, Vec<(u64, Option<u64>)>>> {
-    let store = Store::open(&store_of(dir), 1).await?;
-    let organisation = organisations::all(&store).await?.remove(0).id;
-    let actor = Actor::command_line(organisation);
+fn kept(rest: &Rest) -> Result<BTreeMap<String, Vec<(u64, u64)>>> {
     let mut kept = BTreeMap::new();
-    for number in 1.. {
-        let page = Page::new(number, Page::MAX_SIZE)?;
-        let filter = ApiFilter::default();
-        let (sort, direction) = (ApiSort::Name, Direction::Ascending);
-        let apis = inventory::apis(&store, &actor, &filter, sort, direction, page).await?;
-        if apis.items.is_empty() {
-            break;
+    for api in rest.all("/api/v1/apis")? {
+        let (id, name) = (&api["id"], &api["baseUrl"]);
+        let (id, name) = (
+            id.as_str().context("no id")?,
+            name.as_str().context("no URL")?,
+        );
+        let revisions = rest.all(&format!("/api/v1/apis/{id}/revisions"))?;
+        let mut numbers = Vec::new();
+        for revision in revisions {
+            let number = |name: &str| {
+                revision[name]
+                    .as_u64()
+                    .with_context(|| format!("no {name}: {revision}"))
+            };
+            numbers.push((number("number")?, number("sequence")?));
         }
-        for api in apis.items {
-            let of = RevisionsOf::Api(api.id);
-            let page = Page::new(1, Page::MAX_SIZE)?;
-            let mut all = inventory::revisions(&store, &actor, &of, page).await?.items;
-            all.sort_by_key(|revision| revision.number);
-            let all = all.into_iter().map(|it| (it.number, it.sequence));
-            kept.insert(api.base_url.to_string(), all.collect());
-        }
+        numbers.sort_unstable();
+        kept.insert(name.to_owned(), numbers);
     }
-    store.close().await;
     Ok(kept)
+}
+
+fn unix_nanos() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
 }
 
 fn call(host: u64, id: u128, method: &str, path: String, status: u32, body: &str) -> Exchange {
@@ -129,7 +57,7 @@ fn call(host: u64, id: u128, method: &str, path: String, status: u32, body: &str
     };
     Exchange {
         id: Bytes::copy_from_slice(&id.to_be_bytes()),
-        start_unix_nanos: Millis::now().0 as u64 * 1_000_000,
+        start_unix_nanos: unix_nanos(),
         scheme: "https".into(),
         authority: format!("h{host}.example.com").into_bytes().into(),
         http_version: "1.1".into(),
@@ -198,23 +126,12 @@ async fn export(collector: &Collector, batch: ExportRequest) -> Result<()> {
 
 #[test]
 fn killed_again_and_again_on_either_side_nothing_is_lost_or_doubled() -> Result<()> {
-    let dir = tempfile::tempdir()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let mut catalog = Catalog::start(dir.path(), "127.0.0.1:0")?;
-    let token = runtime.block_on(token(dir.path()))?;
+    let mut catalog = Catalog::start(&["--heartbeat", "1s"])?;
     let mut collector = Collector::start(&["--settle", "0s"])?;
-    let registered = Command::new(artifacts::collector()?)
-        .args(["register", "--token", &token, "--data-dir"])
-        .arg(collector.data_dir())
-        .args(["--catalog", &format!("http://{}", catalog.address)])
-        .output()?;
-    ensure!(
-        registered.status.success(),
-        "{}",
-        String::from_utf8_lossy(&registered.stderr)
-    );
+    catalog.register(&collector, "edge")?;
     let mut random = fastrand::Rng::with_seed(4);
     let (mut kills, begun) = ([0, 0], Instant::now());
     for round in 0..REVISIONS {
@@ -225,8 +142,8 @@ fn killed_again_and_again_on_either_side_nothing_is_lost_or_doubled() -> Result<
             std::thread::sleep(Duration::from_millis(random.u64(BETWEEN_KILLS)));
             if random.bool() {
                 kills[0] += 1;
-                catalog.process.kill_9();
-                catalog = Catalog::start(dir.path(), &catalog.address)?;
+                catalog.kill_9();
+                catalog.restart()?;
             } else {
                 kills[1] += 1;
                 collector.kill_9();
@@ -259,13 +176,14 @@ fn killed_again_and_again_on_either_side_nothing_is_lost_or_doubled() -> Result<
         kills[0],
         kills[1]
     );
-    catalog.process.kill_9();
-    let kept = runtime.block_on(kept(dir.path()))?;
+    catalog.kill_9();
+    catalog.restart()?;
+    let kept = kept(catalog.rest())?;
     assert_eq!(kept.len() as u64, HOSTS);
     for (api, revisions) in kept {
         let numbers: Vec<u64> = revisions.iter().map(|it| it.0).collect();
         assert_eq!(numbers, (1..=REVISIONS).collect::<Vec<_>>(), "{api}");
-        let theirs: Vec<Option<u64>> = revisions.iter().map(|it| it.1).collect();
+        let theirs: Vec<u64> = revisions.iter().map(|it| it.1).collect();
         assert!(theirs.is_sorted_by(|a, b| a < b), "{api}: {theirs:?}");
     }
     Ok(())
