@@ -50,10 +50,7 @@ fn keeps_to(definition: &str, catalog: &Catalog) -> Result<()> {
         "--seed",
         SEED,
     ]);
-    run.args([
-        "--generation-deterministic",
-        "--no-color",
-    ]);
+    run.args(["--generation-deterministic", "--no-color"]);
     run.args([
         "--continue-on-failure",
         "--request-timeout",
