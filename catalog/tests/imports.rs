@@ -520,3 +520,62 @@ async fn fetching_keeps_to_the_rules() {
         .unwrap_err();
     assert!(error.to_string().contains("did not deliver"), "{error}");
 }
+
+fn books_at(server: &str, member: &str) -> String {
+    format!(
+        "openapi: 3.0.3\ninfo: {{title: Books, version: '1'}}\nservers: [{{url: '{server}'}}]\npaths:\n  /{member}:\n    get: {{responses: {{'200': {{description: OK}}}}}}\n"
+    )
+}
+
+#[tokio::test]
+async fn a_name_stands_for_one_server() {
+    on_each(async |store: Store| {
+        let door = door();
+        let acme = organisation(&store, &door, "Acme", "owner@acme.example").await;
+        let source = source(&store, &acme, "Uploads", "upload").await;
+        let given = |server: &str, member: &str| upload(&source, "books", books_at(server, member));
+        let made = |server: &str, member: &str| upload(&source, "", books_at(server, member));
+        let first = import(&store, &acme, given("https://a.example/v1", "one"), 1)
+            .await
+            .unwrap();
+        // The same server under another base path is the same API's next version.
+        let next = import(&store, &acme, given("https://a.example/v2", "two"), 2)
+            .await
+            .unwrap();
+        assert_eq!(api_of(&next), api_of(&first));
+        // Another server is not; the refusal names both.
+        let refused = import(&store, &acme, given("https://b.example", "three"), 3)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&refused, Refusal::Conflict { code: "name-elsewhere", field: "name", message }
+            if message.contains("https://a.example/v2") && message.contains("https://b.example")),
+            "{refused:?}"
+        );
+        // Unless the person says that it has moved.
+        let mut moved = given("https://b.example", "three");
+        moved.base_url = Some(BaseUrl::parse("https://b.example").unwrap());
+        let moved = import(&store, &acme, moved, 4).await.unwrap();
+        assert_eq!(api_of(&moved), api_of(&first));
+        // Titles are alike by chance: each server has a name of its own.
+        let titled = import(&store, &acme, made("https://c.example", "four"), 5)
+            .await
+            .unwrap();
+        let other = import(&store, &acme, made("https://d.example", "five"), 6)
+            .await
+            .unwrap();
+        assert_eq!(
+            (titled.name.as_str(), other.name.as_str()),
+            ("Books", "Books (d.example)")
+        );
+        assert_ne!(api_of(&titled), api_of(&other));
+        let again = import(&store, &acme, made("https://d.example", "six"), 7)
+            .await
+            .unwrap();
+        assert_eq!(
+            (again.outcome.clone(), api_of(&again)),
+            (Outcome::Created, api_of(&other))
+        );
+    })
+    .await;
+}

@@ -11,7 +11,7 @@ use url::Url;
 use crate::access::{Actor, Permission};
 use crate::audit::{self, Entry};
 use crate::ids::{ApiId, RevisionId, SourceId};
-use crate::inventory::{BaseUrl, Join, NewDocument, Warning, keep_document, read_document};
+use crate::inventory::{BaseUrl, Join, Name, NewDocument, Warning, keep_document, read_document};
 use crate::store::Store;
 use crate::{Millis, Refusal};
 
@@ -68,7 +68,7 @@ pub struct Imported {
 /// # Errors
 /// [`Refusal::Forbidden`]; [`Refusal::NotFound`] for the source or the API it is to join; [`Refusal::TooLarge`];
 /// [`Refusal::Invalid`] on `document` with line, column and reason, or on `baseUrl` where nothing says where the API stands;
-/// [`Refusal::Conflict`] `source-kind` for a source that takes no documents.
+/// [`Refusal::Conflict`] `source-kind` for a source that takes no documents, `name-elsewhere` for a name that stands on another server.
 pub async fn document(
     store: &Store,
     actor: &Actor,
@@ -110,10 +110,15 @@ pub async fn document(
     let new = NewDocument {
         organisation: &actor.organisation,
         source: &upload.source,
-        key: &imported.name,
+        name: if upload.name.trim().is_empty() {
+            Name::Made(&imported.name)
+        } else {
+            Name::Given(&imported.name)
+        },
         document: &document,
         by: &actor.name,
         base_url: &base_url,
+        placed: upload.base_url.is_some(),
         join: &upload.join,
     };
     let details = |api: &ApiId| {
@@ -124,21 +129,22 @@ pub async fn document(
             "fetchedFrom": upload.fetched_from.as_ref().map(origin_of),
         })
     };
-    let (created, revision, api) = keep_document(store, &new, now, async |write, api, revision| {
+    let kept = keep_document(store, &new, now, async |write, kept| {
         let entry = Entry {
             action: "document.import",
             subject: "revision",
-            id: revision.as_str(),
-            name: &imported.name,
-            details: details(api),
+            id: kept.revision.as_str(),
+            name: &kept.key,
+            details: details(&kept.api),
         };
         audit::record(write, actor, entry, now).await
     })
     .await?;
-    if !created {
+    if !kept.created {
         imported.outcome = Outcome::Same;
     }
-    imported.kept = Some((api, revision));
+    imported.name = kept.key;
+    imported.kept = Some((kept.api, kept.revision));
     Ok(imported)
 }
 

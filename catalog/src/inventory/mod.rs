@@ -41,7 +41,7 @@ pub use revision::{
     AcceptRevision, Accepted, Revision, RevisionsOf, accept as accept_revision, get as revision,
     list as revisions, text_of as document_of,
 };
-pub(crate) use revision::{NewDocument, keep_document};
+pub(crate) use revision::{Name, NewDocument, keep_document};
 pub use seen::{
     Caller, CallerKind, Seen, SeenCaller, SeenOperation, callers, report as report_seen,
 };

@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
 use super::base_url::BaseUrl;
-use super::columns::{count, id, maybe_count, maybe_id, maybe_time, stored, text, time};
+use super::columns::{base_url, count, id, maybe_count, maybe_id, maybe_time, stored, text, time};
 use super::definition::{self, DefinitionKind, Join};
 use super::document::{self, Document, Format, Warning};
 use super::operation::{self, Owner};
@@ -179,6 +179,7 @@ pub(super) struct KnownDefinition {
     pub(super) revision: RevisionId,
     pub(super) number: i64,
     pub(super) contract: String,
+    pub(super) base_url: BaseUrl,
 }
 
 impl KnownDefinition {
@@ -206,7 +207,7 @@ pub(super) async fn origin(
     key: &str,
 ) -> Result<Origin, Refusal> {
     let row = sqlx::query(
-        "SELECT s.name, s.exclude_empty, d.id, d.api_id, d.revision_id, r.number, r.contract_hash FROM sources s \
+        "SELECT s.name, s.exclude_empty, d.id, d.api_id, d.base_url, d.revision_id, r.number, r.contract_hash FROM sources s \
          LEFT JOIN definitions d ON d.source_id = s.id AND d.key = $1 LEFT JOIN revisions r ON r.id = d.revision_id \
          WHERE s.id = $2 AND s.organisation_id = $3",
     )
@@ -224,6 +225,7 @@ pub(super) async fn origin(
             revision: id(&row, "revision_id", RevisionId::parse)?,
             number: row.try_get("number")?,
             contract: text(&row, "contract_hash")?,
+            base_url: base_url(&row, "base_url")?,
         }),
     };
     Ok(Origin {
@@ -272,35 +274,85 @@ pub(crate) struct NewDocument<'a> {
     pub(crate) organisation: &'a OrganisationId,
     pub(crate) source: &'a SourceId,
     /// What the source calls it.
-    pub(crate) key: &'a str,
+    pub(crate) name: Name<'a>,
     pub(crate) document: &'a Document,
     pub(crate) by: &'a str,
     pub(crate) base_url: &'a BaseUrl,
+    /// Whether a person said so, and not the document.
+    pub(crate) placed: bool,
     pub(crate) join: &'a Join,
 }
 
+/// What a source calls a document.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Name<'a> {
+    /// A person said so.
+    Given(&'a str),
+    /// It is made of the document's title: several may have the same.
+    Made(&'a str),
+}
+
+/// A document that is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    /// Whether it was not there before.
+    pub(crate) created: bool,
+    pub(crate) revision: RevisionId,
+    pub(crate) api: ApiId,
+    /// What the source calls it.
+    pub(crate) key: String,
+}
+
 /// Keeps a document as the next revision of its definition, unless the latest is the same text; `note` writes down what was
-/// done in the same transaction. Gives whether it is new.
+/// done in the same transaction. What stands on another server is no revision of the same, whatever its name.
 pub(crate) async fn keep_document(
     store: &Store,
     new: &NewDocument<'_>,
     now: Millis,
-    note: impl AsyncFnOnce(&mut Write, &ApiId, &RevisionId) -> Result<(), Refusal>,
-) -> Result<(bool, RevisionId, ApiId), Refusal> {
+    note: impl AsyncFnOnce(&mut Write, &Kept) -> Result<(), Refusal>,
+) -> Result<Kept, Refusal> {
     let mut write = store.write().await?;
     store.serialise(&mut write, new.organisation).await?;
-    let origin = origin(&mut write, new.organisation, new.source, new.key).await?;
+    let (Name::Given(name) | Name::Made(name)) = new.name;
+    let mut key = name.to_owned();
+    let mut origin = self::origin(&mut write, new.organisation, new.source, &key).await?;
+    let elsewhere = |origin: &Origin| {
+        let known = origin.definition.as_ref().map(|known| &known.base_url);
+        known
+            .filter(|known| !new.placed && !known.is_on_server_of(new.base_url))
+            .cloned()
+    };
+    if let Some(place) = elsewhere(&origin) {
+        if let Name::Given(name) = new.name {
+            return Err(Refusal::conflict(
+                "name-elsewhere",
+                "name",
+                format!(
+                    "“{name}” stands at {place}, and this document says that it stands at {}; give it another name, or say the \
+                     base URL if the API has moved",
+                    new.base_url
+                ),
+            ));
+        }
+        key = format!("{key} ({})", new.base_url.place());
+        origin = self::origin(&mut write, new.organisation, new.source, &key).await?;
+    }
     if let Some(known) = &origin.definition
         && known.contract == new.document.hash
     {
-        return Ok((false, known.revision.clone(), known.api.clone()));
+        return Ok(Kept {
+            created: false,
+            revision: known.revision.clone(),
+            api: known.api.clone(),
+            key,
+        });
     }
     let revision = NewRevision {
         organisation: new.organisation,
         source: new.source,
         source_name: &origin.source_name,
         kind: DefinitionKind::Documented,
-        key: new.key,
+        key: &key,
         document: new.document,
         contract: &new.document.hash,
         collector: None,
@@ -310,10 +362,16 @@ pub(crate) async fn keep_document(
         join: new.join,
     };
     let (revision, api) = keep(&mut write, &revision, origin.definition.as_ref(), now).await?;
-    note(&mut write, &api, &revision).await?;
+    let kept = Kept {
+        created: true,
+        revision,
+        api,
+        key,
+    };
+    note(&mut write, &kept).await?;
     write.commit().await?;
-    refresh_drift(store, &api).await;
-    Ok((true, revision, api))
+    refresh_drift(store, &kept.api).await;
+    Ok(kept)
 }
 
 /// A revision to keep.

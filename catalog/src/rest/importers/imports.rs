@@ -147,7 +147,7 @@ pub(super) struct ImportResult {
     request_body(content((Import = "application/json"), (ImportForm = "multipart/form-data"))), responses(
     (status = 201, description = "It is a new revision.", body = ImportResult),
     (status = 200, description = "It is the same as the latest revision, or is left out.", body = ImportResult),
-    (status = 409, description = "`source-kind`: the source takes no documents.")))]
+    (status = 409, description = "`source-kind`: the source takes no documents. `name-elsewhere`: its document of this name stands on another server.")))]
 pub(super) async fn import_document(
     State(app): State<Arc<App>>,
     Caller(actor): Caller,
