@@ -45,6 +45,7 @@ const TABLES: &[&str] = &[
     "drift",
     "scans",
     "findings",
+    "found",
 ];
 
 /// The longest line that is read back: a document of 50 MiB, gzip'ed as it is stored, in base64, has room in it many times over.
