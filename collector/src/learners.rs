@@ -114,6 +114,7 @@ impl Learners {
     pub fn start(parts: Parts) -> std::io::Result<Learners> {
         let totals = Arc::new(LiveTotals::default());
         totals.add(&parts.last.totals);
+        parts.metrics.replaying.store(true, Relaxed);
         let hurry = Arc::new(AtomicBool::new(false));
         let mut queues = Vec::with_capacity(parts.learners);
         let mut threads = Vec::with_capacity(parts.learners);
@@ -211,8 +212,11 @@ impl Dispatcher {
                 Step::Entry(entry) => {
                     due.bytes += entry.payload.len() as u64;
                     self.deal(&entry);
+                    if entry.position.segment >= self.first_segment {
+                        self.metrics.replaying.store(false, Relaxed);
+                    }
                 }
-                Step::Idle => {}
+                Step::Idle => self.metrics.replaying.store(false, Relaxed),
                 Step::Closed => break,
             }
             if self.reader.is_closed() {

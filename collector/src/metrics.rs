@@ -4,7 +4,7 @@
 //! `acknowledged + replayed = learnt + left out + rejected + pending`. Labels come from closed sets or are bounded here.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -63,6 +63,8 @@ pub struct Metrics {
     pub unacknowledged: Counter,
     /// Exchanges learnt from the journal that were acknowledged before this process started.
     pub replayed: Counter,
+    /// Whether batches from before this start may still be unread.
+    pub replaying: AtomicBool,
     /// Exchanges folded into a model.
     pub learnt: Counter,
     /// Exchanges that are no API calls.
@@ -138,6 +140,7 @@ impl Default for Metrics {
         let metrics = Metrics {
             reasons: Mutex::default(),
             done: AtomicU64::new(0),
+            replaying: AtomicBool::new(false),
             received: metric!(
                 "exchanges_received",
                 "Exchanges in batches from shims, resent ones too"
@@ -283,9 +286,12 @@ impl Metrics {
         reported.to_owned()
     }
 
-    /// Exchanges acknowledged, here or before, and not learnt yet.
+    /// Exchanges acknowledged, here or before, and not learnt yet. What is still unread of before this start is not known: as long
+    /// as there may be something, it counts as one.
     pub fn pending(&self) -> u64 {
-        (self.acknowledged.get() + self.replayed.get()).saturating_sub(self.done.load(Relaxed))
+        let read =
+            (self.acknowledged.get() + self.replayed.get()).saturating_sub(self.done.load(Relaxed));
+        read.max(u64::from(self.replaying.load(Relaxed)))
     }
 }
 
@@ -347,5 +353,10 @@ mod tests {
         metrics.replayed.inc_by(5);
         metrics.done.store(9, Relaxed);
         assert_eq!(metrics.pending(), 6);
+        metrics.replaying.store(true, Relaxed);
+        metrics.done.fetch_add(6, Relaxed);
+        assert_eq!(metrics.pending(), 1, "more may come");
+        metrics.replaying.store(false, Relaxed);
+        assert_eq!(metrics.pending(), 0);
     }
 }

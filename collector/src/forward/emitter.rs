@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -92,9 +93,10 @@ impl Work {
     }
 
     fn has_replayed(&self) -> bool {
-        self.now() > REPLAY
-            || self.emitter.standing.metrics.pending() == 0
-            || !self.looks.is_empty()
+        let metrics = &self.emitter.standing.metrics;
+        let learnt = self.now() > REPLAY || metrics.pending() == 0 || !self.looks.is_empty();
+        // A document of half of what is known would take operations back.
+        learnt && !metrics.replaying.load(Relaxed)
     }
 
     /// Looks at every host that is due.
