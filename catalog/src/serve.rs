@@ -34,6 +34,8 @@ use crate::{Millis, Refusal};
 
 /// Between two looks for what is due.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+/// How long an end waits for what is being looked after.
+const LAST_UPKEEP: Duration = Duration::from_secs(5);
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -142,19 +144,25 @@ impl Server {
             header_timeout: app.config.header_timeout,
             refusals: Arc::new(Refusals::new(app.metrics.refused.clone())),
             connections: app.metrics.connections.clone(),
-            ending,
+            ending: ending.clone(),
         };
         let router = router(&app);
         let serving = tokio::spawn(listener.run(move |peer: SocketAddr| {
             TowerToHyperService::new(Extension(ConnectInfo(peer)).layer(router.clone()))
         }));
-        let upkeep = tokio::spawn(upkeep(app.clone(), self.tls));
+        let mut upkeep = tokio::spawn(upkeep(app.clone(), self.tls, ending));
         ended.await;
         tracing::info!("ending: no new connections, finishing what is under way");
         end.send_replace(true);
         let _ = serving.await;
-        upkeep.abort();
-        let _ = upkeep.await;
+        // A statement that is cut off leaves a connection that nobody closes.
+        if tokio::time::timeout(LAST_UPKEEP, &mut upkeep)
+            .await
+            .is_err()
+        {
+            upkeep.abort();
+            let _ = upkeep.await;
+        }
         app.store.close().await;
         tracing::info!("ended");
     }
@@ -298,14 +306,17 @@ async fn metrics(
 }
 
 /// What is done beside answering: renewed certificates are taken up, and what is due begins.
-async fn upkeep(app: Arc<App>, tls: Option<Arc<Tls>>) {
+async fn upkeep(app: Arc<App>, tls: Option<Arc<Tls>>, mut ending: watch::Receiver<bool>) {
     let mut tick = tokio::time::interval(UPKEEP_EVERY);
     // What a stop left undone.
     if let Err(error) = crate::inventory::catch_up_drift(&app.store).await {
         tracing::error!(%error, "drift that was due cannot be brought up to date");
     }
     loop {
-        tick.tick().await;
+        tokio::select! {
+            _ = tick.tick() => {}
+            _ = ending.changed() => return,
+        }
         if let Err(error) = syncs(&app).await {
             tracing::error!(%error, "what is due cannot be synced");
         }
