@@ -359,6 +359,9 @@ async fn an_api_is_linked_unlinked_renamed_and_hidden_on_the_pages() {
             catalog.contains(api.as_str()) && catalog.contains("data-test=\"flash\""),
             "{catalog}"
         );
+        // What was done is told once.
+        let again = browser.get("/catalog").await.text;
+        assert!(!again.contains("data-test=\"flash\""), "{again}");
         assert!(
             !browser
                 .get("/discovery")

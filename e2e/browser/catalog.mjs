@@ -13,7 +13,7 @@ const rows = (page) => page.locator('[data-test=api-row]');
 async function signIn(page) {
   await page.getByLabel('E-mail address').fill(email);
   await page.getByLabel('Password').fill(password);
-  await page.getByRole('button', { name: 'Sign in' }).click();
+  await session.leads(() => page.getByRole('button', { name: 'Sign in' }).click());
   await page.getByRole('navigation', { name: 'Main' }).waitFor();
 }
 
@@ -23,7 +23,7 @@ await session.step('who is not signed in is asked to, and wrong passwords are re
   await page.getByLabel('E-mail address').fill(email);
   await page.getByLabel('Password').fill('this is not the password');
   session.expect(/answer 4\d\d: POST .*sign-in/, /console: .*status of 4\d\d/);
-  await page.getByRole('button', { name: 'Sign in' }).click();
+  await session.leads(() => page.getByRole('button', { name: 'Sign in' }).click());
   await page.locator('[data-test=error]').waitFor();
 });
 
@@ -52,12 +52,12 @@ await session.step('empty pages say what to do next', async (page) => {
 
 await session.step('a source is added, and gives the command that connects a collector', async (page) => {
   await go(page, '/sources');
-  await page.getByRole('link', { name: 'Add source' }).first().click();
+  await session.leads(() => page.getByRole('link', { name: 'Add source' }).first().click());
   await session.judge('add source');
   await page.getByRole('radio', { name: /Traffic analyzer/ }).check();
   await page.getByLabel('Name').fill(source);
   must(await page.getByLabel('Exclude empty specifications').isChecked(), 'empty specifications are not excluded by default');
-  await page.getByRole('button', { name: 'Add source' }).click();
+  await session.leads(() => page.getByRole('button', { name: 'Add source' }).click());
   await page.getByRole('heading', { name: source, level: 1 }).waitFor();
   await page.getByText('Awaiting setup').first().waitFor();
   await session.judge('source with token');
@@ -70,7 +70,7 @@ await session.step('a source is added, and gives the command that connects a col
 
 await session.step('a token is shown once', async (page) => {
   await go(page, '/sources');
-  await page.locator('[data-test=source-row]').getByRole('link', { name: source }).first().click();
+  await session.leads(() => page.locator('[data-test=source-row]').getByRole('link', { name: source }).first().click());
   await page.getByRole('heading', { name: source, level: 1 }).waitFor();
   must((await page.locator('[data-test=registration-token]').count()) === 0, 'it is shown again');
 });
@@ -87,14 +87,13 @@ await session.step('traffic becomes a discovered API', async (page) => {
 });
 
 await session.step('the API says what it is', async (page) => {
-  await rows(page).getByRole('rowheader').getByRole('link').click();
+  await session.leads(() => rows(page).getByRole('rowheader').getByRole('link').click());
   await page.getByRole('heading', { level: 1 }).waitFor();
   for (const path of session.given.paths) await page.getByText(path).first().waitFor();
   await session.judge('api operations');
   const tabs = page.getByRole('navigation', { name: 'About this API' }).getByRole('link');
   for (let n = 0; n < (await tabs.count()); n += 1) {
-    await tabs.nth(n).click();
-    await page.waitForLoadState('load');
+    await session.leads(() => tabs.nth(n).click());
     await session.judge(`api tab ${n + 1}`);
   }
 });
@@ -105,7 +104,7 @@ await session.step('linking to a target that does not fit is refused, and offers
   const form = page.getByRole('dialog');
   await form.getByLabel('URL').fill(`${session.given.origin}/elsewhere`);
   await session.judge('target dialog');
-  await form.getByRole('button', { name: /^Create/ }).click();
+  await session.leads(() => form.getByRole('button', { name: /^Create/ }).click());
   await page.locator('[data-test=target-row]').getByText('/elsewhere').first().waitFor();
   await session.judge('targets');
   await go(page, '/discovery');
@@ -117,9 +116,10 @@ await session.step('linking to a target that does not fit is refused, and offers
   await dialog.getByRole('button', { name: 'Link', exact: true }).click();
   await dialog.locator('[data-test=error]').waitFor();
   await session.judge('link refused');
-  await dialog.getByRole('button', { name: /and link$/ }).click();
+  await session.leads(() => dialog.getByRole('button', { name: /and link$/ }).click());
   await page.locator('[data-test=flash]').waitFor();
-  await page.waitForLoadState('networkidle');
+  await page.reload();
+  must((await page.locator('[data-test=flash]').count()) === 0, 'what was done is told again');
 });
 
 await session.step('a linked API is in the catalog and no longer in discovery', async (page) => {
@@ -134,7 +134,7 @@ await session.step('a linked API is in the catalog and no longer in discovery', 
 });
 
 await session.step('unlinking brings it back', async (page) => {
-  await page.getByRole('button', { name: /^Unlink/ }).click();
+  await session.leads(() => page.getByRole('button', { name: /^Unlink/ }).click());
   await page.locator('[data-test=flash]').waitFor();
   await go(page, '/catalog');
   must((await rows(page).count()) === 0, 'it is still in the catalog');
@@ -144,7 +144,7 @@ await session.step('unlinking brings it back', async (page) => {
 
 await session.step('a hidden API is shown only when asked for', async (page) => {
   await page.getByRole('checkbox', { name: /^Select .*[^e]$/ }).last().check();
-  await page.getByRole('button', { name: 'Hide', exact: true }).click();
+  await session.leads(() => page.getByRole('button', { name: 'Hide', exact: true }).click());
   await page.locator('[data-test=flash]').waitFor();
   must((await rows(page).count()) === 0, 'it is still shown');
   await page.getByLabel('Show hidden APIs').check();
@@ -154,7 +154,7 @@ await session.step('a hidden API is shown only when asked for', async (page) => 
   await page.reload();
   await rows(page).getByText('Hidden').waitFor();
   await page.getByRole('checkbox', { name: /^Select .*[^e]$/ }).last().check();
-  await page.getByRole('button', { name: 'Show again' }).click();
+  await session.leads(() => page.getByRole('button', { name: 'Show again' }).click());
   await go(page, '/discovery');
   await rows(page).waitFor();
 });
@@ -186,7 +186,7 @@ await session.step('Swagger UI lists four definitions', async (page) => {
 
 await session.step('signing out ends the session', async (page) => {
   await go(page, '/');
-  await page.getByRole('button', { name: 'Sign out' }).click();
+  await session.leads(() => page.getByRole('button', { name: 'Sign out' }).click());
   await page.getByLabel('Password').waitFor();
   await go(page, '/discovery');
   await page.getByLabel('Password').waitFor();
@@ -198,7 +198,7 @@ await session.step('all of it goes without a mouse', async (page) => {
   await page.keyboard.type(email);
   await session.tabTo(page.getByLabel('Password'));
   await page.keyboard.type(password);
-  await page.keyboard.press('Enter');
+  await session.leads(() => page.keyboard.press('Enter'));
   await page.getByRole('heading', { name: 'API discovery', level: 1 }).waitFor();
 
   // The first stop leads past the navigation.
@@ -225,10 +225,10 @@ await session.step('all of it goes without a mouse', async (page) => {
   must(await link.evaluate((element) => element === document.activeElement), 'the focus does not come back from the dialog');
 
   await session.tabTo(page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'API sources' }));
-  await page.keyboard.press('Enter');
+  await session.leads(() => page.keyboard.press('Enter'));
   await page.getByRole('heading', { name: 'API sources', level: 1 }).waitFor();
   await session.tabTo(page.getByRole('link', { name: source }).first());
-  await page.keyboard.press('Enter');
+  await session.leads(() => page.keyboard.press('Enter'));
   await page.getByRole('heading', { name: source, level: 1 }).waitFor();
 });
 

@@ -123,6 +123,11 @@ export class Session {
     this.expected.push(...patterns);
   }
 
+  /** Does what leads to another page, or to this one anew, and waits until that is there. */
+  async leads(act, page = this.page) {
+    await Promise.all([page.waitForEvent('load'), act()]);
+  }
+
   /**
    * What must hold of every page: axe finds nothing serious in light and dark, and 360 pixels are wide enough. Leaves a
    * picture of each.

@@ -10,13 +10,13 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse as _, Response};
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE,
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::Web;
 use super::answer::Fault;
+use super::{Web, cookie};
 use super::person::theme;
 use super::views::door::ErrorPage;
 
@@ -64,6 +64,9 @@ pub(super) async fn wrap(
         .insert(Correlation(correlation.clone()));
     let method = request.method().clone();
     let path: String = request.uri().path().chars().take(200).collect();
+    // Scripts take parts of pages, in which the message of what was just done does not stand.
+    let told = !request.headers().contains_key("hx-request")
+        && cookie::get(request.headers(), cookie::FLASH, web.https()).is_some();
     let mut response = next.run(request).await;
     let fault = response
         .extensions_mut()
@@ -93,7 +96,11 @@ pub(super) async fn wrap(
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
     }
+    let shown = told && inside.is_none() && is_page(&response);
     let headers = response.headers_mut();
+    if shown {
+        headers.append(SET_COOKIE, cookie::forget(cookie::FLASH, web.https()));
+    }
     if let Ok(value) = HeaderValue::from_str(&correlation) {
         headers.insert(CORRELATION, value);
     }
@@ -130,6 +137,15 @@ pub(super) async fn wrap(
         None => tracing::info!(%method, path, status, micros, correlation, "page"),
     }
     response
+}
+
+/// Whether a whole page is answered, which shows what was just done.
+fn is_page(response: &Response) -> bool {
+    response.status().is_success()
+        && response
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
 }
 
 impl Fault {
