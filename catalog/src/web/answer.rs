@@ -116,7 +116,7 @@ pub(super) fn blamed(refusal: &Refusal) -> (&'static str, String) {
 }
 
 /// Whether a form can be shown again with it: something of what was sent has to change.
-pub(super) fn is_correctable(refusal: &Refusal) -> bool {
+fn is_correctable(refusal: &Refusal) -> bool {
     matches!(
         refusal,
         Refusal::Invalid { .. }
@@ -125,6 +125,14 @@ pub(super) fn is_correctable(refusal: &Refusal) -> bool {
             | Refusal::TooLarge { .. }
             | Refusal::TooMany { .. }
     )
+}
+
+/// What was done, or what has to change in the form for it; any other refusal ends the handler.
+pub(super) fn correctable<T>(outcome: Result<T, Refusal>) -> Result<Result<T, Refusal>, Response> {
+    match outcome {
+        Err(refusal) if !is_correctable(&refusal) => Err(refused(refusal)),
+        other => Ok(other),
+    }
 }
 
 /// Ends a handler with a refusal: `.map_err(refused)?`.
@@ -187,6 +195,14 @@ pub(super) fn done(person: &Person, to: &str, text: &str) -> Response {
 /// As [`done`], for what did not work.
 pub(super) fn failed(person: &Person, to: &str, text: &str) -> Response {
     tell(person, to, "bad", text)
+}
+
+/// On to `to`, with what was done or why not.
+pub(super) fn told(person: &Person, to: &str, outcome: Result<(), Refusal>, text: &str) -> Answer {
+    Ok(match correctable(outcome)? {
+        Ok(()) => done(person, to, text),
+        Err(refusal) => failed(person, to, &sentence(&refusal.to_string())),
+    })
 }
 
 fn tell(person: &Person, to: &str, tone: &str, text: &str) -> Response {

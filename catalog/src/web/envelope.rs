@@ -16,9 +16,9 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::answer::Fault;
-use super::{Web, cookie};
 use super::person::theme;
 use super::views::door::ErrorPage;
+use super::{Web, cookie};
 
 /// Nothing but our own files; no inline script, no inline style, no frame around us.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \

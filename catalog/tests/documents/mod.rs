@@ -14,6 +14,14 @@ use silhouette_catalog::inventory::{AcceptRevision, Accepted, accept_revision};
 use silhouette_catalog::store::Store;
 use silhouette_catalog::{Millis, Refusal};
 
+/// Three operations of a bookshop.
+pub(crate) const BOOKS: [&str; 3] = ["GET /books", "POST /books", "GET /books/{isbn}"];
+
+/// The bookshop as its traffic shows it.
+pub(crate) fn books() -> serde_json::Value {
+    observed("https://books.example.com/v1", &BOOKS, 5)
+}
+
 /// A document of operations as `GET /books`; `!` before one says that it is deprecated.
 pub(crate) fn document(server: &str, operations: &[&str]) -> Value {
     let mut paths = serde_json::Map::new();

@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use axum::extract::RawQuery;
 
-use super::super::answer::{Answer, page, refused};
-use super::super::person::Person;
-use super::super::query::Query;
-use super::super::views::filter_form::{Date, FilterForm, Select};
-use super::super::views::settings::{AuditLog, AuditRow};
-use super::super::views::{Choice, Empty, When};
-use super::form::pager;
+use super::list::List;
 use crate::Millis;
 use crate::audit::{self, Filter};
+use crate::web::answer::{Answer, page, refused};
+use crate::web::person::Person;
+use crate::web::views::filter_form::{Date, FilterForm};
+use crate::web::views::settings::{AuditLog, AuditRow};
+use crate::web::views::{Empty, When};
 
 /// Midnight of a day, `2026-03-02`, in UTC.
 pub(super) fn midnight(day: &str) -> Option<Millis> {
@@ -23,58 +22,38 @@ pub(super) fn midnight(day: &str) -> Option<Millis> {
 
 /// The list.
 pub(super) async fn list(person: Person, RawQuery(raw): RawQuery) -> Answer {
-    let query = Query::read(
-        "/audit",
-        raw.as_deref(),
-        &["q", "actor", "action", "from", "to"],
-    );
+    let filters = ["q", "actor", "action", "from", "to"];
+    let list = List::read("/audit", raw.as_deref(), &filters, &[]);
     let store = &person.app().store;
     let filter = Filter {
-        actor: query.some("actor"),
-        action: query.some("action"),
-        text: query.some("q"),
-        from: midnight(query.get("from")),
-        to: midnight(query.get("to")).map(|day| day.plus(Duration::from_secs(86_400))),
+        actor: list.some("actor"),
+        action: list.some("action"),
+        text: list.some("q"),
+        from: midnight(list.get("from")),
+        to: midnight(list.get("to")).map(|day| day.plus(Duration::from_secs(86_400))),
         ..Filter::default()
     };
-    let found = audit::list(
-        store,
-        &person.actor,
-        &filter,
-        query.page().map_err(refused)?,
-    )
-    .await
-    .map_err(refused)?;
+    let found = audit::list(store, &person.actor, &filter, list.page()?)
+        .await
+        .map_err(refused)?;
     let actions = audit::actions(store, &person.actor)
         .await
         .map_err(refused)?;
-    let mut choices = vec![Choice::new("", "Any action", query.get("action"))];
-    choices.extend(
-        actions
-            .into_iter()
-            .map(|action| Choice::new(action.clone(), action, query.get("action"))),
-    );
+    let actions = actions.into_iter().map(|action| (action.clone(), action));
+    let any = std::iter::once((String::new(), "Any action".to_owned()));
+    let choices = list.select("action", "Action", any.chain(actions));
     let date = |name: &'static str, label: &'static str| Date {
         name,
         label,
-        value: query.get(name).to_owned(),
+        value: list.get(name).to_owned(),
     };
     let view = AuditLog {
         shell: person.shell("/audit").await?,
         filters: FilterForm {
-            action: "/audit".to_owned(),
-            search_label: "Search names, details, correlation ids",
-            text: query.get("q").to_owned(),
-            selects: vec![Select {
-                name: "action",
-                label: "Action",
-                choices,
-            }],
             dates: vec![date("from", "From"), date("to", "to")],
-            any: query.filtered(),
-            ..FilterForm::default()
+            ..list.filters("Search names, details, correlation ids", vec![choices])
         },
-        pager: pager(&query, &found),
+        pager: list.pager(&found),
         entries: found
             .items
             .into_iter()
@@ -101,12 +80,12 @@ pub(super) async fn list(person: Person, RawQuery(raw): RawQuery) -> Answer {
                 correlation: entry.correlation,
             })
             .collect(),
-        empty: Empty {
-            icon: "audit",
-            title: "No such entry",
-            text: "Nothing in the log fits these filters.",
-            actions: vec![("/audit", "Show everything")],
-        },
+        empty: Empty::new(
+            "audit",
+            "No such entry",
+            "Nothing in the log fits these filters.",
+            &[("/audit", "Show everything")],
+        ),
     };
     Ok(page(&view))
 }

@@ -1,60 +1,8 @@
-//! What handlers of lists and forms have in common: headings that sort, pages, fields that were refused.
+//! What handlers of forms have in common: fields that were refused, sizes that are said.
 
-use super::super::answer::blamed;
-use super::super::query::Query;
-use super::super::views::{Field, Heading, Pager};
 use crate::Refusal;
-use crate::store::{Direction, PageOf};
-
-/// A column: what it is called, what it is sorted by (or empty), the class of its cells.
-pub(super) type Column = (&'static str, &'static str, &'static str);
-
-/// Headings of a list in the order `sorted`.
-pub(super) fn headings(
-    query: &Query,
-    sorted: (&str, Direction),
-    columns: &[Column],
-) -> Vec<Heading> {
-    columns
-        .iter()
-        .map(|(label, key, class)| {
-            let here = !key.is_empty() && *key == sorted.0;
-            let way = match (here, sorted.1) {
-                (false, _) => "",
-                (true, Direction::Ascending) => "ascending",
-                (true, Direction::Descending) => "descending",
-            };
-            // What is sorted by names begins at A, what is sorted by numbers and times at the most and the latest.
-            let texts = ["name", "url", "email", "target", "path", "tool", "kind"];
-            let next = match way {
-                "ascending" => format!("-{key}"),
-                "descending" => (*key).to_owned(),
-                _ if texts.contains(key) => (*key).to_owned(),
-                _ => format!("-{key}"),
-            };
-            Heading {
-                label,
-                class,
-                href: if key.is_empty() {
-                    String::new()
-                } else {
-                    query.with("sort", &next)
-                },
-                sorted: way,
-            }
-        })
-        .collect()
-}
-
-/// Links to the pages of a list.
-pub(super) fn pager<T>(query: &Query, page: &PageOf<T>) -> Pager {
-    Pager::new(
-        u64::from(page.page.number()),
-        u64::from(page.page.size()),
-        page.total,
-        |number| query.at_page(number),
-    )
-}
+use crate::web::answer::blamed;
+use crate::web::views::Field;
 
 /// Puts a refusal beside the field it blames; what no field is to blame for is returned.
 pub(super) fn blame(refusal: &Refusal, fields: &mut [(&[&str], &mut Field)]) -> String {

@@ -5,17 +5,17 @@ use std::time::Duration;
 use axum::extract::{Path, RawQuery};
 use http::StatusCode;
 
-use super::super::answer::{Answer, done, is_correctable, no_such, page_with, refused, status_of};
-use super::super::person::Person;
-use super::super::posted::Posted;
-use super::super::query::Query;
-use super::super::views::settings::{KeyRow, Keys, Secret};
-use super::super::views::{Empty, Field, When};
-use super::form::{blame, headings, pager};
+use super::form::blame;
+use super::list::List;
 use super::settings::tabs;
 use crate::access::Permission;
 use crate::access::keys::{self, Filter, Order};
 use crate::ids::KeyId;
+use crate::web::answer::{Answer, correctable, done, no_such, page_with, refused, status_of};
+use crate::web::person::Person;
+use crate::web::posted::Posted;
+use crate::web::views::settings::{KeyRow, Keys, Secret};
+use crate::web::views::{Empty, Field, When};
 
 const HERE: &str = "/settings/keys";
 
@@ -32,9 +32,8 @@ pub(super) async fn list(person: Person, RawQuery(raw): RawQuery) -> Answer {
 }
 
 async fn view(person: &Person, raw: Option<&str>, typed: Typed, status: StatusCode) -> Answer {
-    let query = Query::read(HERE, raw, &["sort"]);
-    let sorted = query.sort(&["-created", "name", "expires", "-used"]);
-    let order = match sorted.0 {
+    let list = List::read(HERE, raw, &[], &["-created", "name", "expires", "-used"]);
+    let order = match list.sorted.0 {
         "name" => Order::Name,
         "expires" => Order::Expires,
         "used" => Order::Used,
@@ -44,8 +43,8 @@ async fn view(person: &Person, raw: Option<&str>, typed: Typed, status: StatusCo
         &person.app().store,
         &person.actor,
         &Filter::default(),
-        (order, sorted.1),
-        query.page().map_err(refused)?,
+        (order, list.sorted.1),
+        list.page()?,
     )
     .await
     .map_err(refused)?;
@@ -54,18 +53,14 @@ async fn view(person: &Person, raw: Option<&str>, typed: Typed, status: StatusCo
         tabs: tabs(person, HERE),
         error: typed.error,
         made: typed.made,
-        headings: headings(
-            &query,
-            sorted,
-            &[
-                ("Name", "name", ""),
-                ("User", "", ""),
-                ("Made", "created", ""),
-                ("Expires", "expires", ""),
-                ("Last used", "used", ""),
-            ],
-        ),
-        pager: pager(&query, &found),
+        headings: list.headings(&[
+            ("Name", "name", ""),
+            ("User", "", ""),
+            ("Made", "created", ""),
+            ("Expires", "expires", ""),
+            ("Last used", "used", ""),
+        ]),
+        pager: list.pager(&found),
         keys: found
             .items
             .into_iter()
@@ -94,12 +89,12 @@ async fn view(person: &Person, raw: Option<&str>, typed: Typed, status: StatusCo
             .collect(),
         may_make: person.may(Permission::OwnKeys),
         name: typed.name,
-        empty: Empty {
-            icon: "key",
-            title: "No API key yet",
-            text: "A key lets a program use the REST API in your name.",
-            actions: Vec::new(),
-        },
+        empty: Empty::new(
+            "key",
+            "No API key yet",
+            "A key lets a program use the REST API in your name.",
+            &[],
+        ),
     };
     Ok(page_with(status, &view))
 }
@@ -118,15 +113,9 @@ pub(super) async fn create(Posted { person, fields, .. }: Posted) -> Answer {
             )
         }
     };
-    match keys::create(
-        &person.app().store,
-        &person.actor,
-        &name.value,
-        expires,
-        person.now,
-    )
-    .await
-    {
+    let store = &person.app().store;
+    let made = keys::create(store, &person.actor, &name.value, expires, person.now).await;
+    match correctable(made)? {
         Ok(made) => {
             let typed = Typed {
                 made: Some(Secret {
@@ -139,7 +128,7 @@ pub(super) async fn create(Posted { person, fields, .. }: Posted) -> Answer {
             };
             view(&person, None, typed, StatusCode::OK).await
         }
-        Err(refusal) if is_correctable(&refusal) => {
+        Err(refusal) => {
             let error = blame(&refusal, &mut [(&["name"], &mut name)]);
             let typed = Typed {
                 name,
@@ -148,7 +137,6 @@ pub(super) async fn create(Posted { person, fields, .. }: Posted) -> Answer {
             };
             view(&person, None, typed, status_of(&refusal)).await
         }
-        Err(refusal) => Err(refused(refusal)),
     }
 }
 

@@ -8,6 +8,7 @@ mod audit;
 mod door;
 mod form;
 mod keys;
+mod list;
 mod overview;
 mod profile;
 mod roles;
@@ -51,7 +52,7 @@ pub(super) fn routes(_web: &Arc<Web>) -> Router<Arc<Web>> {
         .route("/apis/{id}/diff", get(api::diff))
         .route("/apis/{id}/drift", get(api::drift))
         .route("/apis/{id}/callers", get(api::callers))
-        .route("/apis/{id}/findings", get(scans::findings))
+        .route("/apis/{id}/findings", get(api::findings))
         .route("/sources", get(sources::list))
         .route("/sources/new", get(sources::new_form).post(sources::create))
         .route("/sources/{id}", get(sources::show))

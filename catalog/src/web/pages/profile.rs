@@ -2,15 +2,15 @@
 
 use http::StatusCode;
 
-use super::super::answer::{Answer, done, is_correctable, page_with, refused};
-use super::super::person::Person;
-use super::super::posted::Posted;
-use super::super::views::settings::{PlaceRow, Profile};
-use super::super::views::{Field, When};
 use super::door::signed_out;
 use super::form::blame;
 use super::settings::tabs;
 use crate::access::users;
+use crate::web::answer::{Answer, correctable, done, page_with, refused, status_of};
+use crate::web::person::Person;
+use crate::web::posted::Posted;
+use crate::web::views::settings::{PlaceRow, Profile};
+use crate::web::views::{Field, When};
 
 /// What was typed, with what is wrong with it.
 #[derive(Debug, Default)]
@@ -92,9 +92,11 @@ fn browser(agent: &str) -> String {
 /// One's name.
 pub(super) async fn name(Posted { person, fields, .. }: Posted) -> Answer {
     let mut name = Field::new(fields.get("name"));
-    match users::rename_oneself(&person.app().store, &person.actor, &name.value, person.now).await {
+    let store = &person.app().store;
+    let renamed = users::rename_oneself(store, &person.actor, &name.value, person.now).await;
+    match correctable(renamed)? {
         Ok(()) => Ok(done(&person, "/settings", "Your name is saved.")),
-        Err(refusal) if is_correctable(&refusal) => {
+        Err(refusal) => {
             let error = blame(&refusal, &mut [(&["name"], &mut name)]);
             let typed = Typed {
                 name: Some(name),
@@ -103,7 +105,6 @@ pub(super) async fn name(Posted { person, fields, .. }: Posted) -> Answer {
             };
             view(&person, typed, StatusCode::UNPROCESSABLE_ENTITY).await
         }
-        Err(refusal) => Err(refused(refusal)),
     }
 }
 
@@ -126,10 +127,10 @@ pub(super) async fn password(Posted { person, fields, .. }: Posted) -> Answer {
             person.now,
         )
         .await;
-    match changed {
+    match correctable(changed)? {
         Ok(()) => Ok(done(&person, "/settings", "Your password is changed.")),
-        Err(refusal) if is_correctable(&refusal) => {
-            let status = super::super::answer::status_of(&refusal);
+        Err(refusal) => {
+            let status = status_of(&refusal);
             let Typed { current, new, .. } = &mut typed;
             let error = blame(
                 &refusal,
@@ -138,7 +139,6 @@ pub(super) async fn password(Posted { person, fields, .. }: Posted) -> Answer {
             typed.error = error;
             view(&person, typed, status).await
         }
-        Err(refusal) => Err(refused(refusal)),
     }
 }
 

@@ -3,17 +3,15 @@
 use axum::extract::Path;
 use http::StatusCode;
 
-use super::super::answer::{
-    Answer, done, failed, is_correctable, no_such, page_with, refused, sentence, status_of,
-};
-use super::super::person::Person;
-use super::super::posted::{Fields, Posted};
-use super::super::views::settings::{RoleRow, Roles};
-use super::super::views::{Choice, Field, count};
 use super::form::blame;
 use super::settings::tabs;
 use crate::access::{Permission, Permissions, roles};
 use crate::ids::RoleId;
+use crate::web::answer::{Answer, correctable, done, no_such, page_with, refused, status_of, told};
+use crate::web::person::Person;
+use crate::web::posted::{Fields, Posted};
+use crate::web::views::settings::{RoleRow, Roles};
+use crate::web::views::{Choice, Field, count};
 
 const HERE: &str = "/settings/roles";
 
@@ -84,13 +82,13 @@ pub(super) async fn create(Posted { person, fields, .. }: Posted) -> Answer {
     let mut name = Field::new(fields.get("name"));
     let permissions = ticked(&fields);
     let store = &person.app().store;
-    match roles::create(store, &person.actor, &name.value, &permissions, person.now).await {
+    let made = roles::create(store, &person.actor, &name.value, &permissions, person.now).await;
+    match correctable(made)? {
         Ok(_) => Ok(done(&person, HERE, "The role is there to be given.")),
-        Err(refusal) if is_correctable(&refusal) => {
+        Err(refusal) => {
             let error = blame(&refusal, &mut [(&["name"], &mut name)]);
             view(&person, name, &permissions, error, status_of(&refusal)).await
         }
-        Err(refusal) => Err(refused(refusal)),
     }
 }
 
@@ -101,37 +99,19 @@ pub(super) async fn update(
 ) -> Answer {
     let role = RoleId::parse(&id).map_err(|_| no_such("role", &id))?;
     let store = &person.app().store;
-    let name = fields.get("name");
-    match roles::update(
-        store,
-        &person.actor,
-        &role,
-        name,
-        &ticked(&fields),
-        person.now,
+    let (name, permissions) = (fields.get("name"), ticked(&fields));
+    let outcome = roles::update(store, &person.actor, &role, name, &permissions, person.now).await;
+    told(
+        &person,
+        HERE,
+        outcome,
+        "The role is changed; who has it may do so much from now on.",
     )
-    .await
-    {
-        Ok(()) => Ok(done(
-            &person,
-            HERE,
-            "The role is changed; who has it may do so much from now on.",
-        )),
-        Err(refusal) if is_correctable(&refusal) => {
-            Ok(failed(&person, HERE, &sentence(&refusal.to_string())))
-        }
-        Err(refusal) => Err(refused(refusal)),
-    }
 }
 
 /// Deletes one.
 pub(super) async fn delete(Path(id): Path<String>, Posted { person, .. }: Posted) -> Answer {
     let role = RoleId::parse(&id).map_err(|_| no_such("role", &id))?;
-    match roles::delete(&person.app().store, &person.actor, &role, person.now).await {
-        Ok(()) => Ok(done(&person, HERE, "The role is deleted.")),
-        Err(refusal) if is_correctable(&refusal) => {
-            Ok(failed(&person, HERE, &sentence(&refusal.to_string())))
-        }
-        Err(refusal) => Err(refused(refusal)),
-    }
+    let outcome = roles::delete(&person.app().store, &person.actor, &role, person.now).await;
+    told(&person, HERE, outcome, "The role is deleted.")
 }

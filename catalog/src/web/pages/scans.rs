@@ -1,59 +1,55 @@
 //! Imported scans, and what they found in an API.
 
-use axum::extract::{Path, RawQuery};
+use axum::extract::RawQuery;
 use http::StatusCode;
 
-use super::super::answer::{
-    Answer, done, is_correctable, page, page_with, refused, sentence, status_of,
-};
-use super::super::person::Person;
-use super::super::posted::Posted;
-use super::super::query::Query;
-use super::super::views::api::{FindingRow, FindingsTab};
-use super::super::views::filter_form::{FilterForm, Select};
-use super::super::views::scans::{ImportScan, ScanRow, Scans};
-use super::super::views::{Choice, Empty, Method, PathText, When, count};
-use super::api::frame;
-use super::form::{bytes, headings, pager};
+use super::form::bytes;
+use super::list::List;
 use crate::access::Permission;
-use crate::scans::{self, FindingFilter, FindingSort, MAX_REPORT_BYTES, Severity};
-use crate::store::Direction;
+use crate::scans::{self, MAX_REPORT_BYTES};
+use crate::web::answer::{Answer, blamed, correctable, done, page, page_with, refused, status_of};
+use crate::web::person::Person;
+use crate::web::posted::Posted;
+use crate::web::views::scans::{ImportScan, ScanRow, Scans};
+use crate::web::views::{Empty, When, count};
 
 const HERE: &str = "/scans";
 
 /// The list.
 pub(super) async fn list(person: Person, RawQuery(raw): RawQuery) -> Answer {
-    let query = Query::read(HERE, raw.as_deref(), &["q"]);
-    let tool = query.some("q");
+    let list = List::read(HERE, raw.as_deref(), &["q"], &[]);
+    let tool = list.some("q");
     let found = scans::scans(
         &person.app().store,
         &person.actor,
         tool.as_deref(),
-        query.page().map_err(refused)?,
+        list.page()?,
     )
     .await
     .map_err(refused)?;
     let import = person.may(Permission::ImportScans);
+    let actions: &[(&str, &str)] = if import {
+        &[("/scans/import", "Import results")]
+    } else {
+        &[]
+    };
+    let none = Empty::new(
+        "scans",
+        "No scan was imported yet",
+        "Most scanners write SARIF. Import it here or with the External Scan API; its results are matched to APIs and their \
+         operations.",
+        actions,
+    );
     let view = Scans {
-        filters: FilterForm {
-            action: HERE.to_owned(),
-            search_label: "Scanner, by its whole name",
-            text: query.get("q").to_owned(),
-            any: query.filtered(),
-            ..FilterForm::default()
-        },
-        headings: headings(
-            &query,
-            ("", Direction::Descending),
-            &[
-                ("Scanner", "", ""),
-                ("Scanned", "", ""),
-                ("Imported", "", ""),
-                ("Results", "", "num"),
-                ("Matched", "", "num"),
-            ],
-        ),
-        pager: pager(&query, &found),
+        filters: list.filters("Scanner, by its whole name", Vec::new()),
+        headings: list.headings(&[
+            ("Scanner", "", ""),
+            ("Scanned", "", ""),
+            ("Imported", "", ""),
+            ("Results", "", "num"),
+            ("Matched", "", "num"),
+        ]),
+        pager: list.pager(&found),
         scans: found
             .items
             .into_iter()
@@ -68,17 +64,7 @@ pub(super) async fn list(person: Person, RawQuery(raw): RawQuery) -> Answer {
             })
             .collect(),
         import,
-        empty: Empty {
-            icon: "scans",
-            title: "No scan was imported yet",
-            text: "Most scanners write SARIF. Import it here or with the External Scan API; its results are matched to APIs and their \
-                   operations.",
-            actions: if import {
-                vec![("/scans/import", "Import results")]
-            } else {
-                Vec::new()
-            },
-        },
+        empty: list.empty("No scan fits this search", none),
         shell: person.shell(HERE).await?,
     };
     Ok(page(&view))
@@ -106,7 +92,9 @@ pub(super) async fn import(Posted { person, file, .. }: Posted) -> Answer {
         let error = "Choose a file.".to_owned();
         return form(&person, error, StatusCode::UNPROCESSABLE_ENTITY).await;
     };
-    match scans::import_scan(&person.app().store, &person.actor, report, None, person.now).await {
+    let store = &person.app().store;
+    let imported = scans::import_scan(store, &person.actor, report, None, person.now).await;
+    match correctable(imported)? {
         Ok(imported) => {
             let sum = |of: fn(&scans::ImportedScan) -> u64| imported.iter().map(of).sum::<u64>();
             let text = format!(
@@ -118,133 +106,9 @@ pub(super) async fn import(Posted { person, file, .. }: Posted) -> Answer {
             );
             Ok(done(&person, HERE, &text))
         }
-        Err(refusal) if is_correctable(&refusal) => {
-            let error = sentence(&super::super::answer::blamed(&refusal).1);
+        Err(refusal) => {
+            let error = blamed(&refusal).1;
             form(&person, error, status_of(&refusal)).await
         }
-        Err(refusal) => Err(refused(refusal)),
-    }
-}
-
-/// What scanners found in an API.
-pub(super) async fn findings(
-    Path(id): Path<String>,
-    person: Person,
-    RawQuery(raw): RawQuery,
-) -> Answer {
-    let (api, frame) = frame(&person, &id, "/findings").await?;
-    let query = Query::read(
-        format!("/apis/{}/findings", api.id),
-        raw.as_deref(),
-        &["q", "severity", "state"],
-    );
-    let filter = FindingFilter {
-        api: Some(api.id.clone()),
-        open: match query.get("state") {
-            "closed" => Some(false),
-            "all" => None,
-            _ => Some(true),
-        },
-        severity: Severity::parse(query.get("severity")),
-        text: query.some("q"),
-        ..FindingFilter::default()
-    };
-    let found = scans::findings(
-        &person.app().store,
-        &person.actor,
-        &filter,
-        FindingSort::Severity,
-        Direction::Ascending,
-        query.page().map_err(refused)?,
-    )
-    .await
-    .map_err(refused)?;
-    let choices = |name: &str, given: &[(&str, &str)]| -> Vec<Choice> {
-        given
-            .iter()
-            .map(|(value, label)| Choice::new(*value, *label, query.get(name)))
-            .collect()
-    };
-    let view = FindingsTab {
-        shell: frame.shell,
-        api: frame.api,
-        tabs: frame.tabs,
-        manage: frame.manage,
-        filters: FilterForm {
-            action: query.path().to_owned(),
-            search_label: "Search rules and messages",
-            text: query.get("q").to_owned(),
-            selects: vec![
-                Select {
-                    name: "severity",
-                    label: "Severity",
-                    choices: choices(
-                        "severity",
-                        &[
-                            ("", "Any severity"),
-                            ("critical", "Critical"),
-                            ("high", "High"),
-                            ("medium", "Medium"),
-                            ("low", "Low"),
-                            ("informational", "Informational"),
-                        ],
-                    ),
-                },
-                Select {
-                    name: "state",
-                    label: "State",
-                    choices: choices(
-                        "state",
-                        &[
-                            ("", "Open"),
-                            ("closed", "Closed"),
-                            ("all", "Open and closed"),
-                        ],
-                    ),
-                },
-            ],
-            any: query.filtered(),
-            ..FilterForm::default()
-        },
-        pager: pager(&query, &found),
-        rows: found
-            .items
-            .into_iter()
-            .map(|finding| FindingRow {
-                severity: finding.severity.name(),
-                severity_title: title(finding.severity),
-                name: if finding.rule_name.is_empty() {
-                    finding.rule.clone()
-                } else {
-                    finding.rule_name
-                },
-                message: finding.message,
-                method: (!finding.method.is_empty()).then(|| Method::new(&finding.method)),
-                path: PathText::new(&finding.path),
-                url: finding.url,
-                tool: finding.tool,
-                rule: finding.rule,
-                first: When::new(finding.first_seen_at, person.now),
-                last: When::new(finding.last_seen_at, person.now),
-                closed: finding.closed_at.is_some(),
-            })
-            .collect(),
-        empty: Empty {
-            icon: "scans",
-            title: "No finding",
-            text: "Scanners found nothing here, or no scan of it was imported.",
-            actions: vec![("/scans", "To the scans")],
-        },
-    };
-    Ok(page(&view))
-}
-
-fn title(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Critical => "Critical",
-        Severity::High => "High",
-        Severity::Medium => "Medium",
-        Severity::Low => "Low",
-        Severity::Informational => "Info",
     }
 }

@@ -2,14 +2,14 @@
 
 use http::StatusCode;
 
-use super::super::answer::{Answer, done, is_correctable, page_with, refused};
-use super::super::person::Person;
-use super::super::posted::Posted;
-use super::super::views::api::Tab;
-use super::super::views::settings::OrganisationPart;
-use super::super::views::{Field, When};
 use super::form::blame;
 use crate::access::{Permission, organisations};
+use crate::web::answer::{Answer, correctable, done, page_with, refused};
+use crate::web::person::Person;
+use crate::web::posted::Posted;
+use crate::web::views::api::Tab;
+use crate::web::views::settings::OrganisationPart;
+use crate::web::views::{Field, When};
 
 /// The parts one may look at; `here` is the address of the one that is shown.
 pub(super) fn tabs(person: &Person, here: &str) -> Vec<Tab> {
@@ -62,16 +62,16 @@ async fn show(person: &Person, name: Option<Field>, error: String, status: Statu
 pub(super) async fn rename(Posted { person, fields, .. }: Posted) -> Answer {
     let mut name = Field::new(fields.get("name"));
     let store = &person.app().store;
-    match organisations::rename(store, &person.actor, &name.value, person.now).await {
+    let renamed = organisations::rename(store, &person.actor, &name.value, person.now).await;
+    match correctable(renamed)? {
         Ok(()) => Ok(done(
             &person,
             "/settings/organisation",
             "The organisation has a new name.",
         )),
-        Err(refusal) if is_correctable(&refusal) => {
+        Err(refusal) => {
             let error = blame(&refusal, &mut [(&["name"], &mut name)]);
             show(&person, Some(name), error, StatusCode::UNPROCESSABLE_ENTITY).await
         }
-        Err(refusal) => Err(refused(refusal)),
     }
 }

@@ -4,91 +4,68 @@ use axum::extract::{Path, RawQuery};
 use axum::response::Response;
 use http::StatusCode;
 
-use super::super::answer::{
-    Answer, done, is_correctable, no_such, page, page_with, refused, sentence, status_of,
-};
-use super::super::person::Person;
-use super::super::posted::Posted;
-use super::super::query::Query;
-use super::super::views::filter_form::FilterForm;
-use super::super::views::targets::{DeleteTarget, TargetForm, TargetRow, Targets};
-use super::super::views::{Empty, Field, When};
-use super::form::{blame, headings, pager};
+use super::form::blame;
+use super::list::List;
+use crate::Refusal;
 use crate::access::Permission;
 use crate::ids::TargetId;
 use crate::inventory::{self, TargetSort};
+use crate::web::answer::{
+    Answer, blamed, correctable, done, no_such, page, page_with, refused, status_of,
+};
+use crate::web::person::Person;
+use crate::web::posted::{Fields, Posted};
+use crate::web::views::targets::{DeleteTarget, TargetForm, TargetRow, Targets};
+use crate::web::views::{Empty, Field, When};
 
 const HERE: &str = "/targets";
 
 /// The list.
 pub(super) async fn list(person: Person, RawQuery(raw): RawQuery) -> Answer {
-    let query = Query::read(HERE, raw.as_deref(), &["q", "sort"]);
-    let sorted = query.sort(&["name", "url", "apis", "created"]);
-    let sort = match sorted.0 {
+    let orders = ["name", "url", "apis", "created"];
+    let list = List::read(HERE, raw.as_deref(), &["q"], &orders);
+    let sort = match list.sorted.0 {
         "url" => TargetSort::Url,
         "apis" => TargetSort::Apis,
         "created" => TargetSort::Created,
         _ => TargetSort::Name,
     };
-    let text = query.some("q");
+    let text = list.some("q");
     let found = inventory::targets(
         &person.app().store,
         &person.actor,
         text.as_deref(),
         sort,
-        sorted.1,
-        query.page().map_err(refused)?,
+        list.sorted.1,
+        list.page()?,
     )
     .await
     .map_err(refused)?;
     let manage = person.may(Permission::ManageApis);
-    let empty = if query.filtered() {
-        Empty {
-            icon: "search",
-            title: "No target fits this search",
-            text: "Another word, or none, shows more.",
-            actions: vec![(HERE, "Show all")],
-        }
+    let actions: &[(&str, &str)] = if manage {
+        &[
+            ("/targets/new", "Create a target"),
+            ("/discovery", "To discovery"),
+        ]
     } else {
-        Empty {
-            icon: "targets",
-            title: "No target yet",
-            text: "A target is what is scanned: an origin, or a part of one. APIs are linked to the target they lie under. Discovery \
-                   can create the right ones for many APIs at once.",
-            actions: if manage {
-                vec![
-                    ("/targets/new", "Create a target"),
-                    ("/discovery", "To discovery"),
-                ]
-            } else {
-                Vec::new()
-            },
-        }
+        &[]
     };
+    let none = Empty::new(
+        "targets",
+        "No target yet",
+        "A target is what is scanned: an origin, or a part of one. APIs are linked to the target they lie under. Discovery can create \
+         the right ones for many APIs at once.",
+        actions,
+    );
     let view = Targets {
-        filters: FilterForm {
-            action: HERE.to_owned(),
-            search_label: "Search name or URL",
-            text: query.get("q").to_owned(),
-            kept: query
-                .some("sort")
-                .map(|sort| ("sort", sort))
-                .into_iter()
-                .collect(),
-            any: query.filtered(),
-            ..FilterForm::default()
-        },
-        headings: headings(
-            &query,
-            sorted,
-            &[
-                ("Name", "name", ""),
-                ("URL", "url", ""),
-                ("APIs", "apis", "num"),
-                ("Created", "created", ""),
-            ],
-        ),
-        pager: pager(&query, &found),
+        filters: list.filters("Search name or URL", Vec::new()),
+        headings: list.headings(&[
+            ("Name", "name", ""),
+            ("URL", "url", ""),
+            ("APIs", "apis", "num"),
+            ("Created", "created", ""),
+        ]),
+        pager: list.pager(&found),
         targets: found
             .items
             .into_iter()
@@ -101,7 +78,7 @@ pub(super) async fn list(person: Person, RawQuery(raw): RawQuery) -> Answer {
             })
             .collect(),
         manage,
-        empty,
+        empty: list.empty("No target fits this search", none),
         shell: person.shell(HERE).await?,
     };
     Ok(page(&view))
@@ -117,61 +94,75 @@ enum Of<'a> {
     There(&'a TargetId),
 }
 
-async fn form(
-    person: &Person,
-    of: Of<'_>,
+/// What the form has in it.
+#[derive(Default)]
+struct Typed {
     name: Field,
     url: Field,
     error: String,
-    status: StatusCode,
-) -> Answer {
-    person.actor.may(Permission::ManageApis).map_err(refused)?;
-    let (title, action, submit) = match of {
-        Of::New => ("Create target", "/targets/new".to_owned(), "Create target"),
-        Of::There(id) => ("Edit target", format!("/targets/{id}/edit"), "Save"),
-    };
-    let view = TargetForm {
-        shell: person.shell(HERE).await?,
-        title,
-        action,
-        submit,
-        name,
-        url,
-        error,
-    };
-    Ok(page_with(status, &view))
+}
+
+impl Typed {
+    fn read(fields: &Fields) -> Typed {
+        Typed {
+            name: Field::new(fields.get("name")),
+            url: Field::new(fields.get("url")),
+            error: String::new(),
+        }
+    }
+
+    /// The name; without one the URL is it.
+    fn called(&self) -> &str {
+        match self.name.value.trim() {
+            "" => &self.url.value,
+            name => name,
+        }
+    }
+
+    async fn shown(self, person: &Person, of: Of<'_>, status: StatusCode) -> Answer {
+        person.actor.may(Permission::ManageApis).map_err(refused)?;
+        let (title, action, submit) = match of {
+            Of::New => ("Create target", "/targets/new".to_owned(), "Create target"),
+            Of::There(id) => ("Edit target", format!("/targets/{id}/edit"), "Save"),
+        };
+        let view = TargetForm {
+            shell: person.shell(HERE).await?,
+            title,
+            action,
+            submit,
+            name: self.name,
+            url: self.url,
+            error: self.error,
+        };
+        Ok(page_with(status, &view))
+    }
+
+    async fn again(mut self, person: &Person, of: Of<'_>, refusal: &Refusal) -> Answer {
+        let Typed { name, url, .. } = &mut self;
+        self.error = blame(refusal, &mut [(&["name"], name), (&["url"], url)]);
+        self.shown(person, of, status_of(refusal)).await
+    }
 }
 
 /// Asks for a new one.
 pub(super) async fn new_form(person: Person) -> Answer {
-    let (name, url) = (Field::default(), Field::default());
-    form(&person, Of::New, name, url, String::new(), StatusCode::OK).await
+    Typed::default()
+        .shown(&person, Of::New, StatusCode::OK)
+        .await
 }
 
 /// Makes one.
 pub(super) async fn create(Posted { person, fields, .. }: Posted) -> Answer {
-    let mut name = Field::new(fields.get("name"));
-    let mut url = Field::new(fields.get("url"));
-    let called = if name.value.trim().is_empty() {
-        &url.value
-    } else {
-        &name.value
-    };
-    let store = &person.app().store;
-    match inventory::create_target(store, &person.actor, called, &url.value, person.now).await {
+    let typed = Typed::read(&fields);
+    let (store, url) = (&person.app().store, &typed.url.value);
+    let made = inventory::create_target(store, &person.actor, typed.called(), url, person.now);
+    match correctable(made.await)? {
         Ok(target) => Ok(done(
             &person,
             HERE,
             &format!("The target “{}” is there to link APIs to.", target.name),
         )),
-        Err(refusal) if is_correctable(&refusal) => {
-            let error = blame(
-                &refusal,
-                &mut [(&["name"], &mut name), (&["url"], &mut url)],
-            );
-            form(&person, Of::New, name, url, error, status_of(&refusal)).await
-        }
-        Err(refusal) => Err(refused(refusal)),
+        Err(refusal) => typed.again(&person, Of::New, &refusal).await,
     }
 }
 
@@ -181,47 +172,24 @@ pub(super) async fn edit_form(Path(id): Path<String>, person: Person) -> Answer 
     let target = inventory::target(&person.app().store, &person.actor, &id)
         .await
         .map_err(refused)?;
-    let (name, url) = (Field::new(target.name), Field::new(target.url.to_string()));
-    form(
-        &person,
-        Of::There(&id),
-        name,
-        url,
-        String::new(),
-        StatusCode::OK,
-    )
-    .await
+    let typed = Typed {
+        name: Field::new(target.name),
+        url: Field::new(target.url.to_string()),
+        error: String::new(),
+    };
+    typed.shown(&person, Of::There(&id), StatusCode::OK).await
 }
 
 /// Changes one.
 pub(super) async fn edit(Path(id): Path<String>, Posted { person, fields, .. }: Posted) -> Answer {
     let id = parse(&id)?;
-    let mut name = Field::new(fields.get("name"));
-    let mut url = Field::new(fields.get("url"));
-    let called = if name.value.trim().is_empty() {
-        &url.value
-    } else {
-        &name.value
-    };
-    let store = &person.app().store;
-    match inventory::edit_target(store, &person.actor, &id, called, &url.value, person.now).await {
+    let typed = Typed::read(&fields);
+    let (store, url) = (&person.app().store, &typed.url.value);
+    let changed =
+        inventory::edit_target(store, &person.actor, &id, typed.called(), url, person.now);
+    match correctable(changed.await)? {
         Ok(_) => Ok(done(&person, HERE, "The target is changed.")),
-        Err(refusal) if is_correctable(&refusal) => {
-            let error = blame(
-                &refusal,
-                &mut [(&["name"], &mut name), (&["url"], &mut url)],
-            );
-            form(
-                &person,
-                Of::There(&id),
-                name,
-                url,
-                error,
-                status_of(&refusal),
-            )
-            .await
-        }
-        Err(refusal) => Err(refused(refusal)),
+        Err(refusal) => typed.again(&person, Of::There(&id), &refusal).await,
     }
 }
 
@@ -253,12 +221,12 @@ pub(super) async fn delete(
     let id = parse(&id)?;
     let unlink = fields.has("unlink");
     let store = &person.app().store;
-    match inventory::delete_target(store, &person.actor, &id, unlink, person.now).await {
+    let deleted = inventory::delete_target(store, &person.actor, &id, unlink, person.now).await;
+    match correctable(deleted)? {
         Ok(()) => Ok(done(&person, HERE, "The target is deleted.")),
-        Err(refusal) if is_correctable(&refusal) => {
-            let error = sentence(&super::super::answer::blamed(&refusal).1);
+        Err(refusal) => {
+            let error = blamed(&refusal).1;
             delete_view(&person, &id, error, status_of(&refusal)).await
         }
-        Err(refusal) => Err(refused(refusal)),
     }
 }

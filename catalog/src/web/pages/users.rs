@@ -4,21 +4,17 @@ use axum::extract::{Path, RawQuery};
 use axum::response::Response;
 use http::StatusCode;
 
-use super::super::answer::{
-    Answer, done, failed, is_correctable, no_such, page_with, refused, sentence, status_of,
-};
-use super::super::person::Person;
-use super::super::posted::Posted;
-use super::super::query::Query;
-use super::super::views::filter_form::{FilterForm, Select};
-use super::super::views::settings::{Secret, UserRow, Users};
-use super::super::views::{Choice, Field, When};
-use super::form::{blame, headings, pager};
+use super::form::blame;
+use super::list::List;
 use super::settings::tabs;
-use crate::Refusal;
 use crate::access::users::{self, Filter, New, Order};
 use crate::access::{Permission, roles};
 use crate::ids::UserId;
+use crate::web::answer::{Answer, correctable, done, no_such, page_with, refused, status_of, told};
+use crate::web::person::Person;
+use crate::web::posted::Posted;
+use crate::web::views::settings::{Secret, UserRow, Users};
+use crate::web::views::{Choice, Field, When};
 
 const HERE: &str = "/settings/users";
 
@@ -38,18 +34,22 @@ pub(super) async fn list(person: Person, RawQuery(raw): RawQuery) -> Answer {
 
 async fn view(person: &Person, raw: Option<&str>, typed: Typed, status: StatusCode) -> Answer {
     let store = &person.app().store;
-    let query = Query::read(HERE, raw, &["q", "role", "active", "sort"]);
-    let sorted = query.sort(&["name", "email", "-joined", "-signed"]);
-    let order = match sorted.0 {
+    let list = List::read(
+        HERE,
+        raw,
+        &["q", "role", "active"],
+        &["name", "email", "-joined", "-signed"],
+    );
+    let order = match list.sorted.0 {
         "email" => Order::Email,
         "joined" => Order::Joined,
         "signed" => Order::SignedIn,
         _ => Order::Name,
     };
     let filter = Filter {
-        text: query.some("q"),
-        role: query.some("role"),
-        active: match query.get("active") {
+        text: list.some("q"),
+        role: list.some("role"),
+        active: match list.get("active") {
             "yes" => Some(true),
             "no" => Some(false),
             _ => None,
@@ -59,8 +59,8 @@ async fn view(person: &Person, raw: Option<&str>, typed: Typed, status: StatusCo
         store,
         &person.actor,
         &filter,
-        (order, sorted.1),
-        query.page().map_err(refused)?,
+        (order, list.sorted.1),
+        list.page()?,
     )
     .await
     .map_err(refused)?;
@@ -73,56 +73,35 @@ async fn view(person: &Person, raw: Option<&str>, typed: Typed, status: StatusCo
             .map(|role| Choice::new(role.key.as_str(), role.title.as_str(), chosen))
             .collect()
     };
-    let mut of_filter = vec![Choice::new("", "Any role", query.get("role"))];
-    of_filter.extend(
-        all.iter()
-            .map(|role| Choice::new(role.key.as_str(), role.title.as_str(), query.get("role"))),
-    );
+    let titles = all
+        .iter()
+        .map(|role| (role.key.as_str(), role.title.as_str()));
+    let selects = vec![
+        list.select("role", "Role", [("", "Any role")].into_iter().chain(titles)),
+        list.select(
+            "active",
+            "State",
+            [
+                ("", "Active or not"),
+                ("yes", "Active"),
+                ("no", "Deactivated"),
+            ],
+        ),
+    ];
     let view = Users {
         shell: person.shell("/settings").await?,
         tabs: tabs(person, HERE),
         error: typed.error,
         made: typed.made,
-        filters: FilterForm {
-            action: HERE.to_owned(),
-            search_label: "Search name or e-mail",
-            text: query.get("q").to_owned(),
-            selects: vec![
-                Select {
-                    name: "role",
-                    label: "Role",
-                    choices: of_filter,
-                },
-                Select {
-                    name: "active",
-                    label: "State",
-                    choices: vec![
-                        Choice::new("", "Active or not", query.get("active")),
-                        Choice::new("yes", "Active", query.get("active")),
-                        Choice::new("no", "Deactivated", query.get("active")),
-                    ],
-                },
-            ],
-            kept: query
-                .some("sort")
-                .map(|sort| ("sort", sort))
-                .into_iter()
-                .collect(),
-            any: query.filtered(),
-            ..FilterForm::default()
-        },
-        headings: headings(
-            &query,
-            sorted,
-            &[
-                ("Name", "name", ""),
-                ("E-mail", "email", ""),
-                ("Role", "", ""),
-                ("Joined", "joined", ""),
-                ("Last signed in", "signed", ""),
-            ],
-        ),
-        pager: pager(&query, &found),
+        filters: list.filters("Search name or e-mail", selects),
+        headings: list.headings(&[
+            ("Name", "name", ""),
+            ("E-mail", "email", ""),
+            ("Role", "", ""),
+            ("Joined", "joined", ""),
+            ("Last signed in", "signed", ""),
+        ]),
+        pager: list.pager(&found),
         users: found
             .items
             .into_iter()
@@ -166,15 +145,9 @@ pub(super) async fn add(Posted { person, fields, .. }: Posted) -> Answer {
         role: &typed.role,
         password: None,
     };
-    match users::invite(
-        &app.store,
-        app.door.passwords(),
-        &person.actor,
-        new,
-        person.now,
-    )
-    .await
-    {
+    let passwords = app.door.passwords();
+    let invited = users::invite(&app.store, passwords, &person.actor, new, person.now).await;
+    match correctable(invited)? {
         Ok(invited) => match invited.password {
             Some(password) => {
                 let made = first_password(&typed.email.value, password);
@@ -193,13 +166,12 @@ pub(super) async fn add(Posted { person, fields, .. }: Posted) -> Answer {
                 ),
             )),
         },
-        Err(refusal) if is_correctable(&refusal) => {
+        Err(refusal) => {
             let Typed { email, name, .. } = &mut typed;
             let error = blame(&refusal, &mut [(&["email"], email), (&["name"], name)]);
             typed.error = error;
             view(&person, None, typed, status_of(&refusal)).await
         }
-        Err(refusal) => Err(refused(refusal)),
     }
 }
 
@@ -216,24 +188,13 @@ fn parse(id: &str) -> Result<UserId, Response> {
     UserId::parse(id).map_err(|_| no_such("user", id))
 }
 
-/// Back to the list, with what was done or why not.
-fn told(person: &Person, outcome: Result<(), Refusal>, text: &str) -> Answer {
-    match outcome {
-        Ok(()) => Ok(done(person, HERE, text)),
-        Err(refusal) if is_correctable(&refusal) => {
-            Ok(failed(person, HERE, &sentence(&refusal.to_string())))
-        }
-        Err(refusal) => Err(refused(refusal)),
-    }
-}
-
 /// Gives another role.
 pub(super) async fn role(Path(id): Path<String>, Posted { person, fields, .. }: Posted) -> Answer {
     let user = parse(&id)?;
     let store = &person.app().store;
     let outcome =
         users::change_role(store, &person.actor, &user, fields.get("role"), person.now).await;
-    told(&person, outcome, "The role is changed.")
+    told(&person, HERE, outcome, "The role is changed.")
 }
 
 /// Deactivates or activates.
@@ -250,7 +211,7 @@ pub(super) async fn active(
     } else {
         "The user is deactivated and signed out."
     };
-    told(&person, outcome, text)
+    told(&person, HERE, outcome, text)
 }
 
 /// Sets a password that is shown once.
@@ -276,7 +237,7 @@ pub(super) async fn password(Path(id): Path<String>, Posted { person, .. }: Post
             };
             view(&person, None, typed, StatusCode::OK).await
         }
-        Err(refusal) => told(&person, Err(refusal), ""),
+        Err(refusal) => told(&person, HERE, Err(refusal), ""),
     }
 }
 
@@ -286,6 +247,7 @@ pub(super) async fn remove(Path(id): Path<String>, Posted { person, .. }: Posted
     let outcome = users::remove(&person.app().store, &person.actor, &user, person.now).await;
     told(
         &person,
+        HERE,
         outcome,
         "The user is removed from the organisation.",
     )

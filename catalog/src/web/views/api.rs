@@ -9,6 +9,9 @@ use super::{Choice, Empty, Heading, Method, Pager, PathText, Severities, When, f
 /// What stands above every tab.
 #[derive(Debug)]
 pub(crate) struct ApiHead {
+    pub(crate) tabs: Vec<Tab>,
+    /// Whether the person may change it.
+    pub(crate) manage: bool,
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) base_url: String,
@@ -42,8 +45,6 @@ pub(crate) struct Tab {
 pub(crate) struct Operations {
     pub(crate) shell: Shell,
     pub(crate) api: ApiHead,
-    pub(crate) tabs: Vec<Tab>,
-    pub(crate) manage: bool,
     pub(crate) filters: FilterForm,
     pub(crate) headings: Vec<Heading>,
     pub(crate) rows: Vec<OperationRow>,
@@ -71,8 +72,6 @@ pub(crate) struct OperationRow {
 pub(crate) struct SchemaTab {
     pub(crate) shell: Shell,
     pub(crate) api: ApiHead,
-    pub(crate) tabs: Vec<Tab>,
-    pub(crate) manage: bool,
     pub(crate) text: String,
     pub(crate) documents: Vec<Choice>,
     pub(crate) document: Option<DocumentHead>,
@@ -138,8 +137,6 @@ pub(crate) struct Line {
 pub(crate) struct DocumentTab {
     pub(crate) shell: Shell,
     pub(crate) api: ApiHead,
-    pub(crate) tabs: Vec<Tab>,
-    pub(crate) manage: bool,
     pub(crate) number: u64,
     pub(crate) href: String,
     pub(crate) text: String,
@@ -152,8 +149,6 @@ pub(crate) struct DocumentTab {
 pub(crate) struct Revisions {
     pub(crate) shell: Shell,
     pub(crate) api: ApiHead,
-    pub(crate) tabs: Vec<Tab>,
-    pub(crate) manage: bool,
     pub(crate) definitions: Vec<DefinitionBlock>,
     pub(crate) pager: Pager,
     pub(crate) empty: Empty,
@@ -192,8 +187,6 @@ pub(crate) struct RevisionRow {
 pub(crate) struct DiffTab {
     pub(crate) shell: Shell,
     pub(crate) api: ApiHead,
-    pub(crate) tabs: Vec<Tab>,
-    pub(crate) manage: bool,
     pub(crate) old: String,
     pub(crate) new: String,
     pub(crate) verdict: String,
@@ -221,8 +214,6 @@ pub(crate) struct Change {
 pub(crate) struct DriftTab {
     pub(crate) shell: Shell,
     pub(crate) api: ApiHead,
-    pub(crate) tabs: Vec<Tab>,
-    pub(crate) manage: bool,
     pub(crate) groups: Vec<DriftGroup>,
     pub(crate) pager: Pager,
     pub(crate) empty: Empty,
@@ -253,8 +244,6 @@ pub(crate) struct DriftRow {
 pub(crate) struct CallersTab {
     pub(crate) shell: Shell,
     pub(crate) api: ApiHead,
-    pub(crate) tabs: Vec<Tab>,
-    pub(crate) manage: bool,
     pub(crate) rows: Vec<CallerRow>,
     pub(crate) pager: Pager,
     pub(crate) empty: Empty,
@@ -275,8 +264,6 @@ pub(crate) struct CallerRow {
 pub(crate) struct FindingsTab {
     pub(crate) shell: Shell,
     pub(crate) api: ApiHead,
-    pub(crate) tabs: Vec<Tab>,
-    pub(crate) manage: bool,
     pub(crate) filters: FilterForm,
     pub(crate) rows: Vec<FindingRow>,
     pub(crate) pager: Pager,

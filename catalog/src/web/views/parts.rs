@@ -322,7 +322,27 @@ pub(crate) struct Empty {
     pub(crate) title: &'static str,
     pub(crate) text: &'static str,
     /// Addresses and words of links.
-    pub(crate) actions: Vec<(&'static str, &'static str)>,
+    pub(crate) actions: Vec<(String, &'static str)>,
+}
+
+impl Empty {
+    /// With addresses and words of links.
+    pub(crate) fn new(
+        icon: &'static str,
+        title: &'static str,
+        text: &'static str,
+        actions: &[(&str, &'static str)],
+    ) -> Empty {
+        Empty {
+            icon,
+            title,
+            text,
+            actions: actions
+                .iter()
+                .map(|(href, label)| ((*href).to_owned(), *label))
+                .collect(),
+        }
+    }
 }
 
 /// A value in a form, with what is wrong with it.

@@ -54,6 +54,16 @@ pub(crate) async fn service_on_file() -> Service {
     service
 }
 
+/// The owner of a new organisation, signed in.
+pub(crate) async fn signed_in(service: &Service) -> Browser {
+    super::people::organisation(&service.store, &service.door, "Acme", "owner@acme.example").await;
+    let mut browser = Browser::new(service);
+    browser
+        .sign_in("owner@acme.example", super::people::PASSWORD, "/")
+        .await;
+    browser
+}
+
 /// What came back.
 #[derive(Debug)]
 pub(crate) struct Answer {

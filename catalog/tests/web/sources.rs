@@ -1,28 +1,16 @@
-//! Sources, imports and scans on the pages, on both databases.
+//! Sources, and documents that are imported into them.
 
-mod browser;
-mod documents;
-mod people;
-mod stores;
-
-use browser::{Browser, Service, after, service};
-use documents::{document, observed};
 use http::StatusCode;
-use people::{PASSWORD, organisation, user};
-use serde_json::json;
 use silhouette_catalog::Millis;
 use silhouette_catalog::sources::{NewCollector, register};
-use stores::on_each;
 
-async fn signed_in(service: &Service) -> Browser {
-    organisation(&service.store, &service.door, "Acme", "owner@acme.example").await;
-    let mut browser = Browser::new(service);
-    browser.sign_in("owner@acme.example", PASSWORD, "/").await;
-    browser
-}
+use crate::browser::{self, Browser, after, service, signed_in};
+use crate::documents::document;
+use crate::people::{PASSWORD, user};
+use crate::stores::on_each;
 
 /// Adds a source; gives the page that answers.
-async fn add(browser: &mut Browser, kind: &str, name: &str) -> browser::Answer {
+pub(crate) async fn add(browser: &mut Browser, kind: &str, name: &str) -> browser::Answer {
     let fields = [("kind", kind), ("name", name), ("exclude_empty", "yes")];
     browser.post("/sources/new", &fields).await
 }
@@ -175,54 +163,6 @@ async fn documents_are_uploaded_pasted_and_refused_with_the_line() {
         let relative = browser.post(&import, &[("text", pasted), ("base_url", "nowhere")]).await;
         assert_eq!(relative.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert!(relative.text.contains("id=\"base-error\""));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn findings_are_imported_and_shown_by_severity() {
-    on_each(async |store| {
-        let service = service(store);
-        let mut browser = signed_in(&service).await;
-        let made = add(&mut browser, "upload", "Docs").await;
-        let orders = observed("https://orders.example.com/v1", &["GET /orders", "POST /orders", "GET /orders/{id}"], 3);
-        let text = orders.to_string();
-        let import = format!("{}/import", made.location());
-        let api = browser.upload(&import, &[], ("file", "orders.json", text.as_bytes())).await.location().to_owned();
-        let id = api.trim_start_matches("/apis/").to_owned();
-        let evil = "<script>alert(1)</script>";
-        let report = json!({
-            "version": "2.1.0",
-            "runs": [{
-                "tool": { "driver": { "name": "Scanner", "rules": [
-                    { "id": "sqli", "name": evil, "properties": { "security-severity": "9.8" } }
-                ] } },
-                "results": [{
-                    "ruleId": "sqli", "level": "error", "message": { "text": format!("Injection {evil}") },
-                    "locations": [{ "physicalLocation": { "artifactLocation": { "uri": "https://orders.example.com/v1/orders/7" } } }],
-                    "webRequest": { "method": "GET", "target": "https://orders.example.com/v1/orders/7" }
-                }]
-            }]
-        })
-        .to_string();
-        assert!(browser.get("/scans").await.text.contains("No scan was imported yet"));
-        let done = browser.upload("/scans/import", &[], ("file", "r.sarif", report.as_bytes())).await;
-        assert_eq!(done.location(), "/scans", "{}", done.text);
-        let list = browser.get("/scans").await.text;
-        assert!(list.contains("Scanner") && list.contains("1 result is imported: 1 new"), "{list}");
-        browser.post("/discovery/targets", &[("api", &id)]).await;
-        let catalog = browser.get("/catalog?severity=critical").await.text;
-        assert!(catalog.contains("severity critical") && catalog.contains("orders.example.com"), "{catalog}");
-        let rows = browser.get(&format!("/catalog/{id}/endpoints")).await.text;
-        assert_eq!(rows.matches("severity critical").count(), 1, "{rows}");
-        let findings = browser.get(&format!("{api}/findings")).await.text;
-        assert!(findings.contains("data-test=\"finding-row\"") && findings.contains("Injection"));
-        assert!(!findings.contains("<script>alert"));
-        assert!(browser.get("/").await.text.contains("1 critical or high"));
-        let none = browser.get(&format!("{api}/findings?severity=low")).await.text;
-        assert!(!none.contains("data-test=\"finding-row\""));
-        let odd = browser.upload("/scans/import", &[], ("file", "r.sarif", b"{}")).await;
-        assert_eq!(odd.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", odd.text);
     })
     .await;
 }

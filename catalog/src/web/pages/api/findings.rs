@@ -1,0 +1,112 @@
+//! What scanners found in an API.
+
+use axum::extract::{Path, RawQuery};
+
+use super::head_of;
+use crate::scans::{self, FindingFilter, FindingSort, Severity};
+use crate::store::Direction;
+use crate::web::answer::{Answer, page, refused};
+use crate::web::pages::list::List;
+use crate::web::person::Person;
+use crate::web::views::api::{FindingRow, FindingsTab};
+use crate::web::views::{Empty, Method, PathText, When};
+
+/// What scanners found in an API.
+pub(in crate::web::pages) async fn findings(
+    Path(id): Path<String>,
+    person: Person,
+    RawQuery(raw): RawQuery,
+) -> Answer {
+    let (api, shell, head) = head_of(&person, &id, "/findings").await?;
+    let here = format!("/apis/{}/findings", api.id);
+    let list = List::read(here, raw.as_deref(), &["q", "severity", "state"], &[]);
+    let filter = FindingFilter {
+        api: Some(api.id.clone()),
+        open: match list.get("state") {
+            "closed" => Some(false),
+            "all" => None,
+            _ => Some(true),
+        },
+        severity: Severity::parse(list.get("severity")),
+        text: list.some("q"),
+        ..FindingFilter::default()
+    };
+    let found = scans::findings(
+        &person.app().store,
+        &person.actor,
+        &filter,
+        FindingSort::Severity,
+        Direction::Ascending,
+        list.page()?,
+    )
+    .await
+    .map_err(refused)?;
+    let selects = vec![
+        list.select(
+            "severity",
+            "Severity",
+            [
+                ("", "Any severity"),
+                ("critical", "Critical"),
+                ("high", "High"),
+                ("medium", "Medium"),
+                ("low", "Low"),
+                ("informational", "Informational"),
+            ],
+        ),
+        list.select(
+            "state",
+            "State",
+            [
+                ("", "Open"),
+                ("closed", "Closed"),
+                ("all", "Open and closed"),
+            ],
+        ),
+    ];
+    let view = FindingsTab {
+        shell,
+        api: head,
+        filters: list.filters("Search rules and messages", selects),
+        pager: list.pager(&found),
+        rows: found
+            .items
+            .into_iter()
+            .map(|finding| FindingRow {
+                severity: finding.severity.name(),
+                severity_title: title(finding.severity),
+                name: if finding.rule_name.is_empty() {
+                    finding.rule.clone()
+                } else {
+                    finding.rule_name
+                },
+                message: finding.message,
+                method: (!finding.method.is_empty()).then(|| Method::new(&finding.method)),
+                path: PathText::new(&finding.path),
+                url: finding.url,
+                tool: finding.tool,
+                rule: finding.rule,
+                first: When::new(finding.first_seen_at, person.now),
+                last: When::new(finding.last_seen_at, person.now),
+                closed: finding.closed_at.is_some(),
+            })
+            .collect(),
+        empty: Empty::new(
+            "scans",
+            "No finding",
+            "Scanners found nothing here, or no scan of it was imported.",
+            &[("/scans", "To the scans")],
+        ),
+    };
+    Ok(page(&view))
+}
+
+fn title(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "Critical",
+        Severity::High => "High",
+        Severity::Medium => "Medium",
+        Severity::Low => "Low",
+        Severity::Informational => "Info",
+    }
+}
