@@ -177,13 +177,18 @@ async fn results_are_matched_and_counted() {
             ..FindingFilter::default()
         };
         assert_eq!(shown(&store, &acme, unmatched.clone()).await.len(), 2);
-        assert_eq!(
-            scans::scans(&store, &acme, Some("ZAP"), Page::default())
-                .await
-                .unwrap()
-                .total,
-            1
-        );
+        for (tool, text, expected) in [
+            (Some("ZAP"), None, 1),
+            (None, Some("za"), 1),
+            (None, Some("no such"), 0),
+        ] {
+            let filter = ScanFilter {
+                tool: tool.map(str::to_owned),
+                text: text.map(str::to_owned),
+            };
+            let found = scans::scans(&store, &acme, &filter, Page::default());
+            assert_eq!(found.await.unwrap().total, expected, "{filter:?}");
+        }
         // Deleted APIs leave their findings, matched to nothing.
         delete_api(&store, &acme, &api, at(15)).await.unwrap();
         assert_eq!(shown(&store, &acme, unmatched).await.len(), 7);

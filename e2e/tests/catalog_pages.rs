@@ -47,3 +47,24 @@ fn people_turn_discovered_apis_into_known_ones() -> Result<()> {
         _ => bail!("nobody can do that"),
     })
 }
+
+#[test]
+fn pages_that_are_full_can_be_read_and_used_by_everybody() -> Result<()> {
+    let estate = Estate::start()?;
+    let given = json!({
+        "base": estate.catalog.url(),
+        "email": catalog::OWNER,
+        "password": catalog::PASSWORD,
+        "host": HOST,
+        "origin": format!("http://{HOST}"),
+    });
+    browser::run("inventory", given, |what, _| match what {
+        "traffic" => {
+            estate.catalog.register(&estate.collector, "edge")?;
+            estate.traffic()?;
+            let api = estate.discovered()?;
+            api.get("id").cloned().context("an API without an id")
+        }
+        _ => bail!("nobody can do that"),
+    })
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use silhouette_e2e::nginx::capturing;
-use silhouette_e2e::{Collector, Nginx, Origin, browser, curl};
+use silhouette_e2e::{Catalog, Collector, Nginx, Origin, browser, curl};
 use silhouette_proto::telemetry::v1::telemetry_service_client::TelemetryServiceClient;
 use silhouette_proto::telemetry::v1::{ExportRequest, Shim};
 
@@ -40,6 +40,7 @@ fn hostile_shim(collector: &Collector) -> Result<()> {
 #[test]
 fn the_page_tells_what_to_do_when_empty_and_what_was_found_when_not() -> Result<()> {
     let (origin, collector) = (Origin::start()?, Collector::start(&[])?);
+    let catalog = Catalog::start(&[])?;
     let nginx = Nginx::start(1, |layout| {
         capturing(layout, &collector.url(), &origin.url(""), "")
     })?;
@@ -56,6 +57,7 @@ fn the_page_tells_what_to_do_when_empty_and_what_was_found_when_not() -> Result<
     let given = json!({ "url": format!("http://{}/", collector.admin()) });
     browser::run("live", given, |what, _| match what {
         "traffic" => traffic().map(|()| Value::Null),
+        "register" => catalog.register(&collector, "edge").map(Value::from),
         _ => bail!("nobody can do that"),
     })
 }

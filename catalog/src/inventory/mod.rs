@@ -35,8 +35,11 @@ pub use document::{DEFAULT_MAX_BYTES, DescribedOperation, Document, Format, Warn
 pub(crate) use document::{apart, read as read_document};
 pub use drift::{Drift, DriftClass, catch_up as catch_up_drift, list as drift};
 pub use link::{MAX_APIS, create_targets, link, propose as propose_target, unlink};
-pub use operation::{Operation, OperationFilter, OperationSort, list as operations};
-pub use overview::{Found, Overview, Span, found, overview};
+pub use operation::{
+    Mention, Operation, OperationFilter, OperationSort, get as operation, list as operations,
+    seen_between,
+};
+pub use overview::{Found, Overview, Span, found, overview, waiting};
 pub use revision::{
     AcceptRevision, Accepted, Revision, RevisionsOf, accept as accept_revision, get as revision,
     list as revisions, text_of as document_of,

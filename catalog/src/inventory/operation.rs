@@ -5,16 +5,17 @@
 
 use std::collections::HashMap;
 
+use silhouette_openapi::Template;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
 use super::api::{self, SeverityCounts};
-use super::columns::{count, maybe_count, maybe_time, stored, text, time};
+use super::columns::{count, id, maybe_count, maybe_time, stored, text, time};
 use super::definition::DefinitionKind;
 use super::document::DescribedOperation;
 use super::drift::DriftClass;
 use crate::access::Actor;
-use crate::ids::ApiId;
+use crate::ids::{ApiId, DefinitionId};
 use crate::store::{Conditions, Direction, Listing, Page, PageOf, Store, Value, insert_rows};
 use crate::{Millis, Refusal};
 
@@ -123,6 +124,9 @@ const FROM: &str = "(SELECT p.*, COALESCE(d.rank, 9) AS rank, COALESCE(f.critica
      FROM findings WHERE api_id = $1 AND closed_at IS NULL GROUP BY method, shape) f \
      ON f.method = p.method AND f.shape = p.shape) o";
 
+const COLUMNS: &str = "o.method, o.path, o.shape, o.name, o.summary, o.deprecated, o.observed, o.documented, o.calls, \
+     o.seen_first_at, o.seen_last_at, o.discovered_at, o.rank, o.critical, o.high, o.medium, o.low, o.informational";
+
 /// The same in the order in which [`FROM`] ranks.
 const RANKS: [DriftClass; 5] = [
     DriftClass::Shadow,
@@ -215,9 +219,7 @@ pub async fn list(
         all.and(clause, []);
     }
     let listing = Listing {
-        columns: "o.method, o.path, o.shape, o.name, o.summary, o.deprecated, o.observed, o.documented, o.calls, \
-                  o.seen_first_at, o.seen_last_at, o.discovered_at, o.rank, o.critical, o.high, o.medium, o.low, \
-                  o.informational",
+        columns: COLUMNS,
         from: FROM,
         conditions: all,
         order: sort.column(),
@@ -228,6 +230,99 @@ pub async fn list(
         },
     };
     listing.page(store, page, read).await
+}
+
+/// What one definition says of an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mention {
+    /// Which one.
+    pub definition: DefinitionId,
+    /// The whole path template as it has it.
+    pub path: String,
+    /// The number of the revision that had it first.
+    pub first_revision: u64,
+    /// How often it was called.
+    pub calls: Option<u64>,
+    /// When first.
+    pub seen_first_at: Option<Millis>,
+    /// When last.
+    pub seen_last_at: Option<Millis>,
+}
+
+/// One operation by its method and its whole path – the names of parameters do not matter – and what each definition says of it,
+/// documented ones first, at most 100.
+///
+/// # Errors
+/// [`Refusal::Forbidden`], [`Refusal::NotFound`].
+pub async fn get(
+    store: &Store,
+    actor: &Actor,
+    api: &ApiId,
+    method: &str,
+    path: &str,
+) -> Result<(Operation, Vec<Mention>), Refusal> {
+    api::get(store, actor, api).await?;
+    let method = method.trim().to_uppercase();
+    let shape = Template::parse(path).shape();
+    let mut conditions = Conditions::default();
+    conditions.and("? <> ''", [api.as_str().into()]);
+    conditions.and(
+        "o.method = ? AND o.shape = ?",
+        [method.as_str().into(), shape.as_str().into()],
+    );
+    let listing = Listing {
+        columns: COLUMNS,
+        from: FROM,
+        conditions,
+        order: "o.path",
+        direction: Direction::Ascending,
+        tie: "o.method",
+    };
+    let found = listing.page(store, Page::new(1, 1)?, read).await?;
+    let Some(operation) = found.items.into_iter().next() else {
+        return Err(Refusal::not_found("operation", format!("{method} {path}")));
+    };
+    let rows = sqlx::query(
+        "SELECT definition_id, path, first_revision, calls, seen_first_at, seen_last_at FROM operations \
+         WHERE api_id = $1 AND method = $2 AND shape = $3 ORDER BY kind, definition_id LIMIT 100",
+    )
+    .bind(api.as_str())
+    .bind(method)
+    .bind(shape)
+    .fetch_all(store.pool())
+    .await?;
+    let mentions = rows.iter().map(read_mention).collect::<Result<_, _>>()?;
+    Ok((operation, mentions))
+}
+
+fn read_mention(row: &AnyRow) -> Result<Mention, sqlx::Error> {
+    Ok(Mention {
+        definition: id(row, "definition_id", DefinitionId::parse)?,
+        path: text(row, "path")?,
+        first_revision: count(row, "first_revision")?,
+        calls: maybe_count(row, "calls")?,
+        seen_first_at: maybe_time(row, "seen_first_at")?,
+        seen_last_at: maybe_time(row, "seen_last_at")?,
+    })
+}
+
+/// Between when and when operations of an API were called, as far as it is known.
+///
+/// # Errors
+/// [`Refusal::Forbidden`], [`Refusal::NotFound`].
+pub async fn seen_between(
+    store: &Store,
+    actor: &Actor,
+    api: &ApiId,
+) -> Result<Option<(Millis, Millis)>, Refusal> {
+    api::get(store, actor, api).await?;
+    let row = sqlx::query(
+        "SELECT MIN(seen_first_at) AS first, MAX(seen_last_at) AS last FROM operations WHERE api_id = $1",
+    )
+    .bind(api.as_str())
+    .fetch_one(store.pool())
+    .await?;
+    Ok(maybe_time(&row, "first")?.zip(maybe_time(&row, "last")?))
 }
 
 /// What a row says that may change.

@@ -34,6 +34,10 @@ pub struct Overview {
     pub documented: u64,
     /// Drift of all APIs.
     pub drift: DriftCounts,
+    /// Of them in APIs without a target that are not hidden.
+    pub drift_in_discovery: DriftCounts,
+    /// Of them in APIs with a target that are not hidden.
+    pub drift_in_catalog: DriftCounts,
     /// Open findings of all APIs.
     pub findings: SeverityCounts,
     /// The newest APIs, hidden ones left out.
@@ -78,6 +82,16 @@ pub async fn overview(store: &Store, actor: &Actor) -> Result<Overview, Refusal>
          CAST(COALESCE(SUM(zombie), 0) AS BIGINT) AS zombie, \
          CAST(COALESCE(SUM(orphan), 0) AS BIGINT) AS orphan, \
          CAST(COALESCE(SUM(contradictions), 0) AS BIGINT) AS contradictions, \
+         CAST(COALESCE(SUM(CASE WHEN hidden_at IS NULL AND target_id IS NULL THEN shadow END), 0) AS BIGINT) AS open_shadow, \
+         CAST(COALESCE(SUM(CASE WHEN hidden_at IS NULL AND target_id IS NULL THEN zombie END), 0) AS BIGINT) AS open_zombie, \
+         CAST(COALESCE(SUM(CASE WHEN hidden_at IS NULL AND target_id IS NULL THEN orphan END), 0) AS BIGINT) AS open_orphan, \
+         CAST(COALESCE(SUM(CASE WHEN hidden_at IS NULL AND target_id IS NULL THEN contradictions END), 0) AS BIGINT) \
+         AS open_contradictions, \
+         CAST(COALESCE(SUM(CASE WHEN hidden_at IS NULL AND target_id IS NOT NULL THEN shadow END), 0) AS BIGINT) AS known_shadow, \
+         CAST(COALESCE(SUM(CASE WHEN hidden_at IS NULL AND target_id IS NOT NULL THEN zombie END), 0) AS BIGINT) AS known_zombie, \
+         CAST(COALESCE(SUM(CASE WHEN hidden_at IS NULL AND target_id IS NOT NULL THEN orphan END), 0) AS BIGINT) AS known_orphan, \
+         CAST(COALESCE(SUM(CASE WHEN hidden_at IS NULL AND target_id IS NOT NULL THEN contradictions END), 0) AS BIGINT) \
+         AS known_contradictions, \
          CAST(COALESCE(SUM(critical), 0) AS BIGINT) AS critical, \
          CAST(COALESCE(SUM(high), 0) AS BIGINT) AS high, \
          CAST(COALESCE(SUM(medium), 0) AS BIGINT) AS medium, \
@@ -118,6 +132,18 @@ pub async fn overview(store: &Store, actor: &Actor) -> Result<Overview, Refusal>
             orphan: count(&row, "orphan")?,
             contradictions: count(&row, "contradictions")?,
         },
+        drift_in_discovery: DriftCounts {
+            shadow: count(&row, "open_shadow")?,
+            zombie: count(&row, "open_zombie")?,
+            orphan: count(&row, "open_orphan")?,
+            contradictions: count(&row, "open_contradictions")?,
+        },
+        drift_in_catalog: DriftCounts {
+            shadow: count(&row, "known_shadow")?,
+            zombie: count(&row, "known_zombie")?,
+            orphan: count(&row, "known_orphan")?,
+            contradictions: count(&row, "known_contradictions")?,
+        },
         findings: SeverityCounts {
             critical: count(&row, "critical")?,
             high: count(&row, "high")?,
@@ -127,6 +153,21 @@ pub async fn overview(store: &Store, actor: &Actor) -> Result<Overview, Refusal>
         },
         newest: newest.items,
     })
+}
+
+/// How many APIs wait in discovery.
+///
+/// # Errors
+/// [`Refusal::Forbidden`].
+pub async fn waiting(store: &Store, actor: &Actor) -> Result<u64, Refusal> {
+    actor.may(Permission::ViewApis)?;
+    let row = sqlx::query(
+        "SELECT COUNT(*) AS waiting FROM apis WHERE organisation_id = $1 AND target_id IS NULL AND hidden_at IS NULL",
+    )
+    .bind(actor.organisation.as_str())
+    .fetch_one(store.pool())
+    .await?;
+    Ok(count(&row, "waiting")?)
 }
 
 /// What was found in each span, the oldest first, spans without anything included; `spans` at most 400, the last holds `now`.

@@ -490,6 +490,8 @@ pub struct Revision {
     pub api: ApiId,
     /// From 1 in each definition.
     pub number: u64,
+    /// The one before it in its definition.
+    pub before: Option<RevisionId>,
     /// The collector's number.
     pub sequence: Option<u64>,
     /// SHA-256 of the text, hexadecimal.
@@ -515,7 +517,8 @@ pub struct Revision {
 }
 
 const COLUMNS: &str = "r.id, r.definition_id, d.api_id, r.number, r.sequence, r.document_hash, t.size, r.created_at, r.created_by, \
-     r.emitted_at, r.specification, r.title, r.api_version, r.operations, r.warnings";
+     r.emitted_at, r.specification, r.title, r.api_version, r.operations, r.warnings, (SELECT b.id FROM revisions b \
+     WHERE b.definition_id = r.definition_id AND b.number < r.number ORDER BY b.number DESC LIMIT 1) AS before_id";
 const FROM: &str = "revisions r JOIN definitions d ON d.id = r.definition_id JOIN documents t ON t.hash = r.document_hash";
 
 fn read(row: &AnyRow) -> Result<Revision, sqlx::Error> {
@@ -525,6 +528,7 @@ fn read(row: &AnyRow) -> Result<Revision, sqlx::Error> {
         definition: id(row, "definition_id", DefinitionId::parse)?,
         api: id(row, "api_id", ApiId::parse)?,
         number: count(row, "number")?,
+        before: maybe_id(row, "before_id", RevisionId::parse)?,
         sequence: maybe_count(row, "sequence")?,
         hash: text(row, "document_hash")?,
         size: count(row, "size")?,

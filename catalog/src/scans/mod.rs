@@ -11,5 +11,5 @@ mod severity;
 
 pub use finding::{Finding, FindingFilter, FindingSort, get as finding, list as findings};
 pub use sarif::MAX_BYTES as MAX_REPORT_BYTES;
-pub use scan::{ImportedScan, Scan, get as scan, import as import_scan, list as scans};
+pub use scan::{ImportedScan, Scan, ScanFilter, get as scan, import as import_scan, list as scans};
 pub use severity::Severity;

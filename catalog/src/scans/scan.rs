@@ -355,21 +355,38 @@ async fn recount(write: &mut Write, api: &str, at: Millis) -> Result<(), Refusal
     Ok(())
 }
 
-/// One page of scans, the newest first. `tool`: of this one only.
+/// Which scans to list; what is not said takes all.
+#[derive(Debug, Clone, Default)]
+pub struct ScanFilter {
+    /// Of this scanner.
+    pub tool: Option<String>,
+    /// A part of the scanner's name.
+    pub text: Option<String>,
+}
+
+/// One page of scans, the newest first.
 ///
 /// # Errors
 /// [`Refusal::Forbidden`].
 pub async fn list(
     store: &Store,
     actor: &Actor,
-    tool: Option<&str>,
+    filter: &ScanFilter,
     page: Page,
 ) -> Result<PageOf<Scan>, Refusal> {
     actor.may(Permission::ViewApis)?;
     let mut conditions = Conditions::default();
     conditions.and("organisation_id = ?", [actor.organisation.as_str().into()]);
-    if let Some(tool) = tool {
-        conditions.and("tool = ?", [tool.into()]);
+    if let Some(tool) = &filter.tool {
+        conditions.and("tool = ?", [tool.as_str().into()]);
+    }
+    if let Some(text) = filter
+        .text
+        .as_deref()
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+    {
+        conditions.and_like("lower(tool) LIKE ? ESCAPE '!'", text);
     }
     let listing = Listing {
         columns: "id, tool, tool_version, scanned_at, imported_at, imported_by, results, matched",

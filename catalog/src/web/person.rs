@@ -19,7 +19,7 @@ use super::{Web, cookie};
 use crate::access::door::Session;
 use crate::access::{Actor, Permission, organisations};
 use crate::app::App;
-use crate::{Millis, Refusal};
+use crate::{Millis, Refusal, inventory};
 
 /// Somebody who is signed in.
 #[derive(Debug)]
@@ -59,8 +59,16 @@ impl Person {
             .iter()
             .find(|one| one.id == self.actor.organisation)
             .map_or_else(String::new, |one| one.name.clone());
+        // Parts of pages are shown without the frame.
+        let waiting = if self.may(Permission::ViewApis) && !self.htmx {
+            inventory::waiting(store, &self.actor)
+                .await
+                .map_err(refused)?
+        } else {
+            0
+        };
         Ok(Shell {
-            places: self.places(area),
+            places: self.places(area, waiting),
             user: self.session.name.clone(),
             role: self.actor.role.clone(),
             organisation,
@@ -75,7 +83,8 @@ impl Person {
         })
     }
 
-    fn places(&self, area: &'static str) -> Vec<PlaceLink> {
+    /// The menu; `waiting`: APIs in discovery.
+    fn places(&self, area: &'static str, waiting: u64) -> Vec<PlaceLink> {
         use Permission as P;
         let all = [
             ("/", "overview", "Overview", Some(P::ViewApis), false),
@@ -117,7 +126,7 @@ impl Person {
                     icon,
                     name,
                     here: href == area,
-                    count: 0,
+                    count: if href == "/discovery" { waiting } else { 0 },
                     rule: first,
                 }
             })

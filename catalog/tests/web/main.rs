@@ -2,6 +2,7 @@
 
 mod apis;
 mod browser;
+mod decisions;
 #[path = "../documents/mod.rs"]
 mod documents;
 mod door;

@@ -124,7 +124,11 @@ pub(super) async fn list_scans(
     Caller(actor): Caller,
     List { page, filter }: List<ScanFilter>,
 ) -> Result<Json<ListOf<Scan>>, Problem> {
-    let page = scans::scans(&app.store, &actor, filter.tool.as_deref(), page).await?;
+    let filter = scans::ScanFilter {
+        tool: filter.tool,
+        ..scans::ScanFilter::default()
+    };
+    let page = scans::scans(&app.store, &actor, &filter, page).await?;
     Ok(Json(ListOf::from_page(page)))
 }
 

@@ -46,6 +46,12 @@ pub(super) fn routes(_web: &Arc<Web>) -> Router<Arc<Web>> {
         .route("/catalog", get(apis::catalog))
         .route("/catalog/{id}/endpoints", get(apis::endpoints))
         .route("/apis/{id}", get(api::operations))
+        .route("/apis/{id}/operation", get(api::operation))
+        .route("/apis/{id}/delete", get(api::delete_form).post(api::delete))
+        .route(
+            "/apis/{id}/definitions/{definition}/move",
+            get(api::move_form).post(api::move_definition),
+        )
         .route("/apis/{id}/schema", get(api::schema))
         .route("/apis/{id}/revisions", get(api::revisions))
         .route("/apis/{id}/revisions/{revision}/{file}", get(api::document))
@@ -77,6 +83,7 @@ pub(super) fn routes(_web: &Arc<Web>) -> Router<Arc<Web>> {
         )
         .route("/sources/{id}/import", post(sources::import))
         .route("/scans", get(scans::list))
+        .route("/scans/unmatched", get(scans::unmatched))
         .route("/scans/import", get(scans::import_form).post(scans::import))
         .route("/apis/{id}/rename", get(api::rename_form).post(api::rename))
         .route("/apis/{id}/unlink", post(apis::unlink))

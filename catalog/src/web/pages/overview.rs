@@ -22,31 +22,17 @@ pub(super) async fn show(person: Person) -> Answer {
     let chart = picture(&person, all).await?;
     let (health, word) = super::sources::health(&person).await?;
     let counts = severities(&numbers.findings);
+    let (open, known) = (numbers.drift_in_discovery, numbers.drift_in_catalog);
     let drift = [
-        (
-            "Shadow",
-            "shadow",
-            "/discovery?drift=shadow",
-            numbers.drift.shadow,
-        ),
-        (
+        drift_share("Shadow", "shadow", open.shadow, known.shadow),
+        drift_share(
             "Contradiction",
             "contradiction",
-            "/discovery?drift=contradiction",
-            numbers.drift.contradictions,
+            open.contradictions,
+            known.contradictions,
         ),
-        (
-            "Zombie",
-            "zombie",
-            "/discovery?drift=zombie",
-            numbers.drift.zombie,
-        ),
-        (
-            "Orphan",
-            "orphan",
-            "/discovery?drift=orphan",
-            numbers.drift.orphan,
-        ),
+        drift_share("Zombie", "zombie", open.zombie, known.zombie),
+        drift_share("Orphan", "orphan", open.orphan, known.orphan),
     ];
     let sources = numbers.sources > 0;
     let steps = vec![
@@ -79,9 +65,9 @@ pub(super) async fn show(person: Person) -> Answer {
             done: counts.total() > 0,
         },
     ];
-    let open = person.may(Permission::ManageSources) && steps.iter().any(|step| !step.done);
+    let unfinished = person.may(Permission::ManageSources) && steps.iter().any(|step| !step.done);
     let view = Overview {
-        next: open.then_some(steps),
+        next: unfinished.then_some(steps),
         tiles: vec![
             Tile {
                 name: "In discovery",
@@ -107,9 +93,13 @@ pub(super) async fn show(person: Person) -> Answer {
             },
             Tile {
                 name: "Shadow operations",
-                value: numbers.drift.shadow,
+                value: open.shadow + known.shadow,
                 sub: "seen, not documented".to_owned(),
-                href: "/discovery?drift=shadow",
+                href: if open.shadow > 0 || known.shadow == 0 {
+                    "/discovery?drift=shadow"
+                } else {
+                    "/catalog?drift=shadow"
+                },
             },
             Tile {
                 name: "Open findings",
@@ -126,11 +116,15 @@ pub(super) async fn show(person: Person) -> Answer {
         ],
         chart,
         severities: counts,
-        severity_bars: shares(&counts.each().map(|(class, name, n)| (name, class, "", n))),
-        drift_bars: if drift.iter().all(|(_, _, _, n)| *n == 0) {
+        severity_bars: shares(
+            counts
+                .each()
+                .map(|(class, name, count)| Share::new(name, class, count)),
+        ),
+        drift_bars: if drift.iter().all(|share| share.count == 0) {
             Vec::new()
         } else {
-            shares(&drift)
+            shares(drift)
         },
         newest: numbers
             .newest
@@ -143,21 +137,35 @@ pub(super) async fn show(person: Person) -> Answer {
     Ok(page(&view))
 }
 
-fn shares(of: &[(&'static str, &'static str, &'static str, u64)]) -> Vec<Share> {
-    let most = of.iter().map(|(_, _, _, n)| *n).max().unwrap_or(0).max(1);
-    of.iter()
-        .map(|(name, class, href, count)| Share {
-            name,
-            class,
-            href,
-            count: *count,
-            width: if *count == 0 {
-                0
-            } else {
-                (count * 100 / most).max(2)
-            },
-        })
-        .collect()
+/// A kind of drift: where there is some of it, that list is a click away.
+fn drift_share(name: &'static str, class: &'static str, open: u64, known: u64) -> Share {
+    let places = [
+        ("discovery", "discovery", open),
+        ("catalog", "the catalog", known),
+    ];
+    Share {
+        places: places
+            .into_iter()
+            .filter(|(_, _, count)| *count > 0)
+            .map(|(path, place, count)| {
+                let href = format!("/{path}?drift={class}");
+                (href, format!("{} in {place}", thousands(count)))
+            })
+            .collect(),
+        ..Share::new(name, class, open + known)
+    }
+}
+
+/// Bars as long as their part of the longest.
+fn shares<const N: usize>(mut of: [Share; N]) -> Vec<Share> {
+    let most = of.iter().map(|share| share.count).max().unwrap_or(0).max(1);
+    for share in &mut of {
+        share.width = match share.count {
+            0 => 0,
+            count => (count * 100 / most).max(2),
+        };
+    }
+    of.into()
 }
 
 /// Five weeks by day; when everything is older, a year by week.

@@ -3,14 +3,16 @@
 use axum::extract::RawQuery;
 use http::StatusCode;
 
+use super::api;
 use super::form::bytes;
 use super::list::List;
 use crate::access::Permission;
-use crate::scans::{self, MAX_REPORT_BYTES};
+use crate::scans::{self, FindingFilter, FindingSort, MAX_REPORT_BYTES, ScanFilter};
+use crate::store::Direction;
 use crate::web::answer::{Answer, blamed, correctable, done, page, page_with, refused, status_of};
 use crate::web::person::Person;
 use crate::web::posted::Posted;
-use crate::web::views::scans::{ImportScan, ScanRow, Scans};
+use crate::web::views::scans::{ImportScan, ScanRow, Scans, Unmatched};
 use crate::web::views::{Empty, When, count};
 
 const HERE: &str = "/scans";
@@ -18,15 +20,13 @@ const HERE: &str = "/scans";
 /// The list.
 pub(super) async fn list(person: Person, RawQuery(raw): RawQuery) -> Answer {
     let list = List::read(HERE, raw.as_deref(), &["q"], &[]);
-    let tool = list.some("q");
-    let found = scans::scans(
-        &person.app().store,
-        &person.actor,
-        tool.as_deref(),
-        list.page()?,
-    )
-    .await
-    .map_err(refused)?;
+    let filter = ScanFilter {
+        text: list.some("q"),
+        ..ScanFilter::default()
+    };
+    let found = scans::scans(&person.app().store, &person.actor, &filter, list.page()?)
+        .await
+        .map_err(refused)?;
     let import = person.may(Permission::ImportScans);
     let actions: &[(&str, &str)] = if import {
         &[("/scans/import", "Import results")]
@@ -41,7 +41,7 @@ pub(super) async fn list(person: Person, RawQuery(raw): RawQuery) -> Answer {
         actions,
     );
     let view = Scans {
-        filters: list.filters("Scanner, by its whole name", Vec::new()),
+        filters: list.filters("Search scanners", Vec::new()),
         headings: list.headings(&[
             ("Scanner", "", ""),
             ("Scanned", "", ""),
@@ -65,6 +65,47 @@ pub(super) async fn list(person: Person, RawQuery(raw): RawQuery) -> Answer {
             .collect(),
         import,
         empty: list.empty("No scan fits this search", none),
+        shell: person.shell(HERE).await?,
+    };
+    Ok(page(&view))
+}
+
+/// What scanners found where no API is known.
+pub(super) async fn unmatched(person: Person, RawQuery(raw): RawQuery) -> Answer {
+    let filters = ["q", "severity", "state"];
+    let list = List::read("/scans/unmatched", raw.as_deref(), &filters, &[]);
+    let filter = FindingFilter {
+        matched: Some(false),
+        ..api::finding_filter(&list)
+    };
+    let found = scans::findings(
+        &person.app().store,
+        &person.actor,
+        &filter,
+        FindingSort::Severity,
+        Direction::Ascending,
+        list.page()?,
+    )
+    .await
+    .map_err(refused)?;
+    let none = Empty::new(
+        "good",
+        "Every finding fits an API",
+        "What scanners report is matched by its URL. What lies under no API that is known would be listed here.",
+        &[(HERE, "To the scans")],
+    );
+    let view = Unmatched {
+        filters: list.filters(
+            "Search rules, messages and URLs",
+            api::finding_selects(&list),
+        ),
+        pager: list.pager(&found),
+        rows: found
+            .items
+            .into_iter()
+            .map(|finding| api::finding_row(finding, person.now))
+            .collect(),
+        empty: list.empty("No finding fits these filters", none),
         shell: person.shell(HERE).await?,
     };
     Ok(page(&view))

@@ -55,6 +55,7 @@ pub(crate) struct Operations {
 /// One operation.
 #[derive(Debug)]
 pub(crate) struct OperationRow {
+    pub(crate) href: String,
     pub(crate) method: Method,
     pub(crate) path: PathText,
     pub(crate) summary: String,
@@ -157,6 +158,7 @@ pub(crate) struct Revisions {
 /// What one source says of the API.
 #[derive(Debug)]
 pub(crate) struct DefinitionBlock {
+    pub(crate) id: String,
     pub(crate) source: String,
     pub(crate) key: String,
     pub(crate) observed: bool,
@@ -232,6 +234,8 @@ pub(crate) struct DriftGroup {
 /// One place.
 #[derive(Debug)]
 pub(crate) struct DriftRow {
+    /// Its operation's page, or empty.
+    pub(crate) href: String,
     pub(crate) method: Option<Method>,
     pub(crate) path: PathText,
     pub(crate) message: String,
@@ -279,6 +283,8 @@ pub(crate) struct FindingRow {
     pub(crate) message: String,
     pub(crate) method: Option<Method>,
     pub(crate) path: PathText,
+    /// Its operation's page, or empty.
+    pub(crate) href: String,
     pub(crate) url: String,
     pub(crate) tool: String,
     pub(crate) rule: String,

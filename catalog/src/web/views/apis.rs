@@ -73,6 +73,7 @@ pub(crate) struct Endpoints {
 /// One endpoint.
 #[derive(Debug, Clone)]
 pub(crate) struct EndpointRow {
+    pub(crate) href: String,
     pub(crate) method: Method,
     pub(crate) path: PathText,
     /// Tone and word: `violet`, `shadow`.
@@ -130,4 +131,41 @@ pub(crate) struct Rename {
     pub(crate) shell: Shell,
     pub(crate) id: String,
     pub(crate) name: Field,
+}
+
+/// Asks before an API is deleted.
+#[derive(Debug, Template)]
+#[template(path = "api-delete.html")]
+pub(crate) struct DeleteApi {
+    pub(crate) shell: Shell,
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// `2 definitions`.
+    pub(crate) definitions: String,
+    pub(crate) revisions: String,
+    pub(crate) operations: String,
+    pub(crate) findings: u64,
+    pub(crate) observed: bool,
+    pub(crate) linked: bool,
+}
+
+/// Asks where a definition belongs.
+#[derive(Debug, Template)]
+#[template(path = "definition-move.html")]
+pub(crate) struct MoveDefinition {
+    pub(crate) shell: Shell,
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) source: String,
+    pub(crate) key: String,
+    pub(crate) base_url: String,
+    pub(crate) action: String,
+    /// What APIs are searched for.
+    pub(crate) text: String,
+    pub(crate) apis: Vec<Choice>,
+    /// Whether there are more than are shown.
+    pub(crate) more: bool,
+    /// Whether the API has no other definition.
+    pub(crate) alone: bool,
+    pub(crate) error: String,
 }

@@ -9,6 +9,7 @@ pub(crate) mod chart;
 pub(crate) mod door;
 pub(crate) mod filter_form;
 mod icon;
+pub(crate) mod operation;
 pub(crate) mod overview;
 mod parts;
 pub(crate) mod scans;

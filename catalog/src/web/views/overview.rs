@@ -48,9 +48,23 @@ pub(crate) struct Tile {
 pub(crate) struct Share {
     pub(crate) name: &'static str,
     pub(crate) class: &'static str,
-    pub(crate) href: &'static str,
     pub(crate) count: u64,
     pub(crate) width: u64,
+    /// Addresses and words of the lists that have some of it.
+    pub(crate) places: Vec<(String, String)>,
+}
+
+impl Share {
+    /// Without width and places yet.
+    pub(crate) fn new(name: &'static str, class: &'static str, count: u64) -> Share {
+        Share {
+            name,
+            class,
+            count,
+            width: 0,
+            places: Vec::new(),
+        }
+    }
 }
 
 /// How a source is.

@@ -207,7 +207,7 @@ impl PathText {
 #[derive(Debug, Clone, Template)]
 #[template(
     source = r##"<th scope="col"{% if !class.is_empty() %} class="{{ class }}"{% endif %}{% if !sorted.is_empty() %} aria-sort="{{ sorted }}"{% endif %}>
-{%- if href.is_empty() %}{{ label }}{% else %}<a class="sort" href="{{ href }}" hx-get="{{ href }}" hx-target="#results" hx-select="#results" hx-swap="outerHTML" hx-push-url="true">{{ label }}{{ "sort"|icon }}</a>{% endif %}</th>"##,
+{%- if href.is_empty() %}{{ label }}{% else %}<a class="sort" href="{{ href }}" hx-get="{{ href }}" hx-target="#results" hx-select="#results" hx-select-oob="#filters-kept" hx-swap="outerHTML" hx-push-url="true">{{ label }}{{ "sort"|icon }}</a>{% endif %}</th>"##,
     ext = "html"
 )]
 pub(crate) struct Heading {

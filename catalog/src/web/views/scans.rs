@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use super::api::FindingRow;
 use super::filter_form::FilterForm;
 use super::shell::Shell;
 use super::{Empty, Heading, Pager, When, filters};
@@ -29,6 +30,17 @@ pub(crate) struct ScanRow {
     pub(crate) by: String,
     pub(crate) results: u64,
     pub(crate) matched: u64,
+}
+
+/// What scanners found where no API is known.
+#[derive(Debug, Template)]
+#[template(path = "scans-unmatched.html")]
+pub(crate) struct Unmatched {
+    pub(crate) shell: Shell,
+    pub(crate) filters: FilterForm,
+    pub(crate) rows: Vec<FindingRow>,
+    pub(crate) pager: Pager,
+    pub(crate) empty: Empty,
 }
 
 /// Takes a report.

@@ -3,7 +3,8 @@
 use axum::extract::{Path, RawQuery};
 
 use super::head_of;
-use crate::inventory::{self, CallerKind};
+use crate::Millis;
+use crate::inventory::{self, Caller, CallerKind};
 use crate::web::answer::{Answer, page, refused};
 use crate::web::pages::list::List;
 use crate::web::person::Person;
@@ -30,16 +31,7 @@ pub(in crate::web::pages) async fn callers(
         rows: found
             .items
             .into_iter()
-            .map(|caller| CallerRow {
-                name: caller.name,
-                kind: match caller.kind {
-                    CallerKind::Shim => "Shim it came through",
-                    CallerKind::Consumer => "Consumer of the gateway",
-                    CallerKind::Client => "What the client calls itself",
-                },
-                calls: caller.calls,
-                last: caller.seen_last_at.map(|at| When::new(at, person.now)),
-            })
+            .map(|caller| row(caller, person.now))
             .collect(),
         empty: Empty::new(
             "users",
@@ -49,4 +41,18 @@ pub(in crate::web::pages) async fn callers(
         ),
     };
     Ok(page(&view))
+}
+
+/// A caller as a row.
+pub(super) fn row(caller: Caller, now: Millis) -> CallerRow {
+    CallerRow {
+        name: caller.name,
+        kind: match caller.kind {
+            CallerKind::Shim => "Shim it came through",
+            CallerKind::Consumer => "Consumer of the gateway",
+            CallerKind::Client => "What the client calls itself",
+        },
+        calls: caller.calls,
+        last: caller.seen_last_at.map(|at| When::new(at, now)),
+    }
 }

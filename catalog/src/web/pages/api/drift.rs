@@ -3,6 +3,7 @@
 use axum::extract::{Path, RawQuery};
 
 use super::head_of;
+use super::operation::address;
 use crate::inventory::{self, DriftClass};
 use crate::store::Page;
 use crate::web::answer::{Answer, page, refused};
@@ -45,6 +46,11 @@ pub(in crate::web::pages) async fn drift(
                     .iter()
                     .filter(|drift| drift.class == class)
                     .map(|drift| DriftRow {
+                        href: if drift.method.is_empty() || drift.shape.is_empty() {
+                            String::new()
+                        } else {
+                            address(api.id.as_str(), &drift.method, &drift.path)
+                        },
                         method: (!drift.method.is_empty()).then(|| Method::new(&drift.method)),
                         path: PathText::new(&drift.path),
                         message: drift.message.clone(),

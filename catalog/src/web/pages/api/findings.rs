@@ -3,12 +3,14 @@
 use axum::extract::{Path, RawQuery};
 
 use super::head_of;
-use crate::scans::{self, FindingFilter, FindingSort, Severity};
+use crate::Millis;
+use crate::scans::{self, Finding, FindingFilter, FindingSort, Severity};
 use crate::store::Direction;
 use crate::web::answer::{Answer, page, refused};
 use crate::web::pages::list::List;
 use crate::web::person::Person;
 use crate::web::views::api::{FindingRow, FindingsTab};
+use crate::web::views::filter_form::Select;
 use crate::web::views::{Empty, Method, PathText, When};
 
 /// What scanners found in an API.
@@ -22,14 +24,7 @@ pub(in crate::web::pages) async fn findings(
     let list = List::read(here, raw.as_deref(), &["q", "severity", "state"], &[]);
     let filter = FindingFilter {
         api: Some(api.id.clone()),
-        open: match list.get("state") {
-            "closed" => Some(false),
-            "all" => None,
-            _ => Some(true),
-        },
-        severity: Severity::parse(list.get("severity")),
-        text: list.some("q"),
-        ..FindingFilter::default()
+        ..filter_of(&list)
     };
     let found = scans::findings(
         &person.app().store,
@@ -41,7 +36,58 @@ pub(in crate::web::pages) async fn findings(
     )
     .await
     .map_err(refused)?;
-    let selects = vec![
+    let view = FindingsTab {
+        shell,
+        api: head,
+        filters: list.filters("Search rules and messages", selects(&list)),
+        pager: list.pager(&found),
+        rows: found
+            .items
+            .into_iter()
+            .map(|finding| finding_row(finding, person.now))
+            .collect(),
+        empty: Empty::new(
+            "scans",
+            "No finding",
+            "Scanners found nothing here, or no scan of it was imported.",
+            &[("/scans", "To the scans")],
+        ),
+    };
+    Ok(page(&view))
+}
+
+/// A finding as a row; it leads to its operation, where that is known.
+pub(in crate::web::pages) fn finding_row(finding: Finding, now: Millis) -> FindingRow {
+    let href = match &finding.api {
+        Some((api, _)) if !finding.path.is_empty() && !finding.method.is_empty() => {
+            super::operation::address(api.as_str(), &finding.method, &finding.path)
+        }
+        _ => String::new(),
+    };
+    FindingRow {
+        severity: finding.severity.name(),
+        severity_title: title(finding.severity),
+        name: if finding.rule_name.is_empty() {
+            finding.rule.clone()
+        } else {
+            finding.rule_name
+        },
+        message: finding.message,
+        method: (!finding.method.is_empty()).then(|| Method::new(&finding.method)),
+        path: PathText::new(&finding.path),
+        href,
+        url: finding.url,
+        tool: finding.tool,
+        rule: finding.rule,
+        first: When::new(finding.first_seen_at, now),
+        last: When::new(finding.last_seen_at, now),
+        closed: finding.closed_at.is_some(),
+    }
+}
+
+/// Filters of findings.
+pub(in crate::web::pages) fn selects(list: &List) -> Vec<Select> {
+    vec![
         list.select(
             "severity",
             "Severity",
@@ -63,42 +109,21 @@ pub(in crate::web::pages) async fn findings(
                 ("all", "Open and closed"),
             ],
         ),
-    ];
-    let view = FindingsTab {
-        shell,
-        api: head,
-        filters: list.filters("Search rules and messages", selects),
-        pager: list.pager(&found),
-        rows: found
-            .items
-            .into_iter()
-            .map(|finding| FindingRow {
-                severity: finding.severity.name(),
-                severity_title: title(finding.severity),
-                name: if finding.rule_name.is_empty() {
-                    finding.rule.clone()
-                } else {
-                    finding.rule_name
-                },
-                message: finding.message,
-                method: (!finding.method.is_empty()).then(|| Method::new(&finding.method)),
-                path: PathText::new(&finding.path),
-                url: finding.url,
-                tool: finding.tool,
-                rule: finding.rule,
-                first: When::new(finding.first_seen_at, person.now),
-                last: When::new(finding.last_seen_at, person.now),
-                closed: finding.closed_at.is_some(),
-            })
-            .collect(),
-        empty: Empty::new(
-            "scans",
-            "No finding",
-            "Scanners found nothing here, or no scan of it was imported.",
-            &[("/scans", "To the scans")],
-        ),
-    };
-    Ok(page(&view))
+    ]
+}
+
+/// What the filters in `list` ask for.
+pub(in crate::web::pages) fn filter_of(list: &List) -> FindingFilter {
+    FindingFilter {
+        open: match list.get("state") {
+            "closed" => Some(false),
+            "all" => None,
+            _ => Some(true),
+        },
+        severity: Severity::parse(list.get("severity")),
+        text: list.some("q"),
+        ..FindingFilter::default()
+    }
 }
 
 fn title(severity: Severity) -> &'static str {

@@ -1,19 +1,27 @@
 //! One API: what stands above all of its tabs, and the tabs.
 
 mod callers;
+mod definitions;
+mod delete;
 mod document;
 mod drift;
 mod findings;
 mod name;
+mod operation;
 mod operations;
 mod revisions;
 mod schema;
 
 pub(super) use callers::callers;
+pub(super) use definitions::{move_definition, move_form};
+pub(super) use delete::{delete, delete_form};
 pub(super) use document::document;
 pub(super) use drift::drift;
-pub(super) use findings::findings;
+pub(super) use findings::{
+    filter_of as finding_filter, finding_row, findings, selects as finding_selects,
+};
 pub(super) use name::{rename, rename_form};
+pub(super) use operation::{address, operation};
 pub(super) use operations::operations;
 pub(super) use revisions::{diff, revisions};
 pub(super) use schema::schema;
@@ -45,6 +53,13 @@ async fn head_of(
     let when = |at| When::new(at, person.now);
     let first = definitions.iter().filter_map(|d| d.seen_first_at).min();
     let last = definitions.iter().filter_map(|d| d.seen_last_at).max();
+    // Documents tell of calls as well, before the first report of a collector does.
+    let seen = match first.zip(last) {
+        Some(seen) => Some(seen),
+        None => inventory::seen_between(&person.app().store, &person.actor, &api.id)
+            .await
+            .map_err(refused)?,
+    };
     let mut sources: Vec<String> = api
         .sources
         .iter()
@@ -84,9 +99,7 @@ async fn head_of(
         scanned: api.scanned_at.map(when),
         discovered: when(api.first_discovered_at),
         updated: when(api.updated_at),
-        seen: first
-            .zip(last)
-            .map(|(first, last)| (when(first), when(last))),
+        seen: seen.map(|(first, last)| (when(first), when(last))),
         sources,
         target: api.target.as_ref().map(|target| {
             (

@@ -115,6 +115,11 @@ pub(in crate::web::pages) async fn operations(
             .items
             .into_iter()
             .map(|operation| OperationRow {
+                href: super::operation::address(
+                    api.id.as_str(),
+                    &operation.method,
+                    &operation.path,
+                ),
                 method: Method::new(&operation.method),
                 path: PathText::new(&operation.path),
                 summary: operation.summary,

@@ -41,6 +41,7 @@ pub(in crate::web::pages) async fn revisions(
                 .filter(|revision| revision.definition == definition.id)
                 .collect();
             DefinitionBlock {
+                id: definition.id.to_string(),
                 source: definition.source_name,
                 key: definition.key,
                 observed: definition.kind == DefinitionKind::Observed,
@@ -57,9 +58,10 @@ pub(in crate::web::pages) async fn revisions(
                         version: revision.api_version.clone(),
                         operations: revision.operations,
                         warnings: revision.warnings.len() as u64,
-                        before: own
-                            .get(at + 1)
-                            .map_or_else(String::new, |before| before.id.to_string()),
+                        before: revision
+                            .before
+                            .as_ref()
+                            .map_or_else(String::new, ToString::to_string),
                         old: at == 1,
                         new: at == 0,
                     })

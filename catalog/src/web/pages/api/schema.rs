@@ -13,7 +13,7 @@ use crate::web::views::api::{Detail, DocumentHead, SchemaOperation, SchemaTab};
 use crate::web::views::{Choice, Empty, Method, PathText, When};
 
 /// Documents above this are not laid out: they can be downloaded.
-const READABLE: u64 = 8 * 1024 * 1024;
+pub(super) const READABLE: u64 = 8 * 1024 * 1024;
 /// Operations of a document on one page.
 const OPERATIONS: u32 = 100;
 
@@ -25,7 +25,10 @@ fn asked<'a>(definitions: &'a [Definition], given: &str) -> Option<&'a Definitio
         .or_else(|| definitions.first())
 }
 
-async fn json_of(person: &Person, revision: &Revision) -> Result<serde_json::Value, Refusal> {
+pub(super) async fn json_of(
+    person: &Person,
+    revision: &Revision,
+) -> Result<serde_json::Value, Refusal> {
     let store = &person.app().store;
     let text = inventory::document_of(store, &person.actor, &revision.id, Format::Json).await?;
     tokio::task::spawn_blocking(move || serde_json::from_slice(&text))

@@ -8,6 +8,7 @@ use crate::access::Permission;
 use crate::inventory::{self, OperationFilter, OperationSort};
 use crate::store::{Direction, Page};
 use crate::web::answer::{Answer, page, refused};
+use crate::web::pages::api::address;
 use crate::web::person::Person;
 use crate::web::views::apis::{Catalog, EndpointRow, Endpoints};
 use crate::web::views::{Empty, Method, PathText};
@@ -78,6 +79,7 @@ pub(in crate::web::pages) async fn endpoints(Path(id): Path<String>, person: Per
             .items
             .into_iter()
             .map(|operation| EndpointRow {
+                href: address(api.as_str(), &operation.method, &operation.path),
                 method: Method::new(&operation.method),
                 path: PathText::new(&operation.path),
                 drift: operation.drift.map(drift_badge).into_iter().collect(),
