@@ -110,9 +110,26 @@ await session.step('scans fill findings, those that fit no API apart', async (pa
   await go(page, `/apis/${api}/findings`);
   must((await page.locator('[data-test=finding-row]').count()) === 2, 'not two findings');
   await session.judge('findings');
+});
+
+await session.step('the overview leads to drift and findings, in the catalog too', async (page) => {
+  await go(page, '/discovery');
+  await page.getByRole('link', { name: /^Link .* to a target$/ }).click();
+  await session.leads(() => page.getByRole('dialog').getByRole('button', { name: /and link$/ }).click());
+  await go(page, '/catalog');
+  await page.getByLabel('Source', { exact: true }).fill('edge');
+  await page.keyboard.press('Enter');
+  await page.waitForURL(/source=edge/);
+  await page.locator('[data-test=api-row]').filter({ hasText: host }).waitFor();
+  await page.getByRole('button', { name: /^Endpoints of/ }).click();
+  await page.locator('[data-test=endpoints]').getByText('shadow').first().waitFor();
+  await session.judge('catalog with drift and findings');
   await go(page, '/');
   await page.locator('[data-test=totals]').waitFor();
+  must((await page.locator('[data-test=next-steps]').count()) === 0, 'everything is done already');
   await session.judge('overview with drift and findings');
+  await session.leads(() => page.getByRole('link', { name: /^Shadow: .* in the catalog$/ }).click());
+  await page.locator('[data-test=api-row]').waitFor();
 });
 
 await session.step('one operation says all that is known of it', async (page) => {
@@ -177,9 +194,10 @@ await session.step('a definition is detached, and its API deleted', async (page)
   await session.judge('delete dialog');
   await press('Delete the API', dialog);
   await page.locator('[data-test=flash]').getByText('is deleted').waitFor();
-  await go(page, '/discovery');
+  must(new URL(page.url()).pathname === '/discovery', `not where it was: ${page.url()}`);
+  must((await page.locator('[data-test=api-row]').count()) === 0, 'it is still there');
+  await go(page, '/catalog');
   await page.locator('[data-test=api-row]').filter({ hasText: host }).waitFor();
-  must((await page.locator('[data-test=api-row]').count()) === 1, 'more is there than was seen');
 });
 
 await session.end();

@@ -21,7 +21,8 @@ pub use registration::{
     register, revoke as revoke_token, tokens,
 };
 pub use source::{
-    Edit, Filter, Kind, MAX_SOURCES, New, Order, Source, create, delete, edit, get, list,
+    Edit, Filter, Kind, MAX_SOURCES, New, Order, Source, create, delete, edit, get, list, name,
+    names,
 };
 pub use status::{CollectorFacts, Report, SourceFacts, Status, status};
 pub use sync::{request as sync, request_due};

@@ -61,6 +61,7 @@ pub(super) fn routes(_web: &Arc<Web>) -> Router<Arc<Web>> {
         .route("/apis/{id}/findings", get(api::findings))
         .route("/sources", get(sources::list))
         .route("/sources/new", get(sources::new_form).post(sources::create))
+        .route("/sources/names", get(apis::source_names))
         .route("/sources/{id}", get(sources::show))
         .route(
             "/sources/{id}/edit",
@@ -91,6 +92,7 @@ pub(super) fn routes(_web: &Arc<Web>) -> Router<Arc<Web>> {
         .route("/apis/{id}/show", post(apis::show_one))
         .route("/targets", get(targets::list))
         .route("/targets/new", get(targets::new_form).post(targets::create))
+        .route("/targets/names", get(apis::target_names))
         .route(
             "/targets/{id}/edit",
             get(targets::edit_form).post(targets::edit),

@@ -144,7 +144,8 @@ pub(crate) struct DeleteApi {
     pub(crate) definitions: String,
     pub(crate) revisions: String,
     pub(crate) operations: String,
-    pub(crate) findings: u64,
+    /// `3 open findings`, or empty.
+    pub(crate) findings: String,
     pub(crate) observed: bool,
     pub(crate) linked: bool,
 }

@@ -29,7 +29,10 @@ pub(in crate::web::pages) async fn delete_form(Path(id): Path<String>, person: P
         definitions: count(definitions.len() as u64, "definition", "definitions"),
         revisions: count(revisions, "revision", "revisions"),
         operations: count(api.operations, "operation", "operations"),
-        findings: api.findings.total(),
+        findings: match api.findings.total() {
+            0 => String::new(),
+            some => count(some, "open finding", "open findings"),
+        },
         observed: definitions
             .iter()
             .any(|definition| definition.kind == DefinitionKind::Observed),

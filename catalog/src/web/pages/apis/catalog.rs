@@ -30,7 +30,7 @@ pub(in crate::web::pages) async fn catalog(person: Person, RawQuery(raw): RawQue
         &[("/discovery", "To discovery")],
     );
     let view = Catalog {
-        filters: apis.filters(&person).await?,
+        filters: apis.filters(),
         headings: list.headings(&[
             ("API", "name", ""),
             ("Source", "", ""),

@@ -29,7 +29,7 @@ pub(in crate::web::pages) async fn discovery(person: Person, RawQuery(raw): RawQ
         actions,
     );
     let view = Discovery {
-        filters: apis.filters(&person).await?,
+        filters: apis.filters(),
         headings: list.headings(&[
             ("API", "name", ""),
             ("Operations", "operations", "num"),

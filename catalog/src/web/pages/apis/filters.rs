@@ -2,17 +2,18 @@
 
 use axum::response::Response;
 
+use super::lookup::{self, Asked};
 use super::row;
 use crate::Millis;
-use crate::ids::{SourceId, TargetId};
-use crate::inventory::{self, Api, ApiFilter, ApiSort, DriftFilter, TargetSort};
+use crate::access::Permission;
+use crate::inventory::{self, Api, ApiFilter, ApiSort, DriftFilter};
 use crate::scans::Severity;
-use crate::store::{Direction, Page, PageOf};
+use crate::store::PageOf;
 use crate::web::answer::refused;
 use crate::web::pages::list::List;
 use crate::web::person::Person;
 use crate::web::views::apis::ApiRow;
-use crate::web::views::filter_form::{FilterForm, Select, Switch};
+use crate::web::views::filter_form::{FilterForm, Lookup, Switch};
 
 const FILTERS: &[&str] = &[
     "q", "source", "target", "seen", "drift", "severity", "host", "hidden",
@@ -34,6 +35,7 @@ pub(super) struct ApiList {
     pub(super) list: List,
     pub(super) found: PageOf<Api>,
     linked: bool,
+    lookups: Vec<Lookup>,
 }
 
 impl ApiList {
@@ -50,20 +52,39 @@ impl ApiList {
             .iter()
             .find(|(name, _)| *name == list.sorted.0)
             .map_or(ApiSort::Updated, |(_, sort)| *sort);
-        let found = inventory::apis(
-            &person.app().store,
-            &person.actor,
-            &filter_of(&list, linked),
-            sort,
-            list.sorted.1,
-            list.page()?,
-        )
-        .await
-        .map_err(refused)?;
+        let mut lookups = Vec::new();
+        let mut filter = filter_of(&list, linked);
+        let mut unknown = false;
+        if person.may(Permission::ViewSources) {
+            let (source, lookup) = lookup::source(person, &list).await?;
+            unknown |= source == Asked::Unknown;
+            filter.source = source.one();
+            lookups.push(lookup);
+        }
+        if linked {
+            let (target, lookup) = lookup::target(person, &list).await?;
+            unknown |= target == Asked::Unknown;
+            filter.target = target.one();
+            lookups.push(lookup);
+        }
+        let page = list.page()?;
+        let found = if unknown {
+            PageOf {
+                items: Vec::new(),
+                total: 0,
+                page,
+            }
+        } else {
+            let store = &person.app().store;
+            inventory::apis(store, &person.actor, &filter, sort, list.sorted.1, page)
+                .await
+                .map_err(refused)?
+        };
         Ok(ApiList {
             list,
             found,
             linked,
+            lookups,
         })
     }
 
@@ -73,17 +94,20 @@ impl ApiList {
         all.map(|api| row(api, now)).collect()
     }
 
-    /// Its filters, with the sources and targets there are.
-    pub(super) async fn filters(&self, person: &Person) -> Result<FilterForm, Response> {
+    /// Its filters.
+    pub(super) fn filters(&self) -> FilterForm {
         let list = &self.list;
         let mut selects = Vec::new();
-        let sources = super::super::sources::names(person).await?;
-        if !sources.is_empty() {
-            let choices = std::iter::once((String::new(), "Any source".to_owned())).chain(sources);
-            selects.push(list.select("source", "Source", choices));
-        }
         if self.linked {
-            selects.extend(self.of_targets(person).await?);
+            let severities = [
+                ("", "Any severity"),
+                ("any", "With findings"),
+                ("low", "Low and up"),
+                ("medium", "Medium and up"),
+                ("high", "High and up"),
+                ("critical", "Critical"),
+            ];
+            selects.push(list.select("severity", "Vulnerabilities", severities));
         }
         selects.push(list.select(
             "seen",
@@ -117,38 +141,8 @@ impl ApiList {
             label: "Show hidden APIs",
             chosen: list.get("hidden") == "yes",
         });
-        Ok(form)
-    }
-
-    /// What only APIs with a target are filtered by.
-    async fn of_targets(&self, person: &Person) -> Result<[Select; 2], Response> {
-        let targets = inventory::targets(
-            &person.app().store,
-            &person.actor,
-            None,
-            TargetSort::Name,
-            Direction::Ascending,
-            Page::new(1, Page::MAX_SIZE).map_err(refused)?,
-        )
-        .await
-        .map_err(refused)?;
-        let targets = targets
-            .items
-            .into_iter()
-            .map(|target| (target.id.to_string(), target.name));
-        let any = std::iter::once((String::new(), "Any target".to_owned()));
-        let severities = [
-            ("", "Any severity"),
-            ("any", "With findings"),
-            ("low", "Low and up"),
-            ("medium", "Medium and up"),
-            ("high", "High and up"),
-            ("critical", "Critical"),
-        ];
-        Ok([
-            self.list.select("target", "Target", any.chain(targets)),
-            self.list.select("severity", "Vulnerabilities", severities),
-        ])
+        form.lookups.clone_from(&self.lookups);
+        form
     }
 }
 
@@ -170,8 +164,6 @@ fn filter_of(list: &List, linked: bool) -> ApiFilter {
     };
     ApiFilter {
         text: list.some("q"),
-        source: SourceId::parse(list.get("source")).ok(),
-        target: TargetId::parse(list.get("target")).ok(),
         linked: Some(linked),
         hidden: (list.get("hidden") != "yes").then_some(false),
         observed,

@@ -5,11 +5,13 @@ mod discovery;
 mod filters;
 mod hiding;
 mod linking;
+mod lookup;
 
 pub(super) use catalog::{catalog, endpoints};
 pub(super) use discovery::discovery;
 pub(super) use hiding::{hide, hide_one, show, show_one};
 pub(super) use linking::{create, create_form, link, link_form, unlink};
+pub(super) use lookup::{source_names, target_names};
 
 use axum::response::Response;
 

@@ -24,20 +24,6 @@ async fn some(person: &Person, filter: &Filter, order: Order) -> Result<Vec<Sour
     Ok(found.items)
 }
 
-/// Ids and names, for filters to choose from; none for those who may not look at sources.
-pub(in crate::web::pages) async fn names(
-    person: &Person,
-) -> Result<Vec<(String, String)>, Response> {
-    if !person.may(Permission::ViewSources) {
-        return Ok(Vec::new());
-    }
-    let all = some(person, &Filter::default(), Order::Name).await?;
-    Ok(all
-        .into_iter()
-        .map(|source| (source.id.to_string(), source.name))
-        .collect())
-}
-
 /// How sources are, those that need somebody first; and in a word how many do.
 pub(in crate::web::pages) async fn health(
     person: &Person,

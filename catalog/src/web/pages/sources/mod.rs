@@ -8,7 +8,7 @@ mod upload;
 
 pub(super) use connection::{auto_sync, revoke_collector, revoke_token, sync, token};
 pub(super) use edit::{create, delete, delete_form, edit, edit_form, new_form};
-pub(super) use list::{health, list, names};
+pub(super) use list::{health, list};
 pub(super) use source::show;
 pub(super) use upload::import;
 
