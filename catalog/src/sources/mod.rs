@@ -5,6 +5,7 @@
 
 mod collector;
 mod fetching;
+mod names;
 mod registration;
 mod source;
 mod status;
@@ -16,13 +17,13 @@ pub use collector::{
     rotate as rotate_credential, unregister,
 };
 pub use fetching::fetch_due;
+pub use names::{name, names};
 pub use registration::{
     MadeToken, New as NewCollector, Registration, RegistrationRefusal, Token, make as make_token,
     register, revoke as revoke_token, tokens,
 };
 pub use source::{
-    Edit, Filter, Kind, MAX_SOURCES, New, Order, Source, create, delete, edit, get, list, name,
-    names,
+    Edit, Filter, Kind, MAX_SOURCES, New, Order, Source, create, delete, edit, get, list,
 };
 pub use status::{CollectorFacts, Report, SourceFacts, Status, status};
 pub use sync::{request as sync, request_due};

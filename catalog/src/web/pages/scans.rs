@@ -7,8 +7,7 @@ use super::api;
 use super::form::bytes;
 use super::list::List;
 use crate::access::Permission;
-use crate::scans::{self, FindingFilter, FindingSort, MAX_REPORT_BYTES, ScanFilter};
-use crate::store::Direction;
+use crate::scans::{self, FindingFilter, MAX_REPORT_BYTES, ScanFilter};
 use crate::web::answer::{Answer, blamed, correctable, done, page, page_with, refused, status_of};
 use crate::web::person::Person;
 use crate::web::posted::Posted;
@@ -78,16 +77,7 @@ pub(super) async fn unmatched(person: Person, RawQuery(raw): RawQuery) -> Answer
         matched: Some(false),
         ..api::finding_filter(&list)
     };
-    let found = scans::findings(
-        &person.app().store,
-        &person.actor,
-        &filter,
-        FindingSort::Severity,
-        Direction::Ascending,
-        list.page()?,
-    )
-    .await
-    .map_err(refused)?;
+    let found = api::gravest_first(&person, &filter, list.page()?).await?;
     let none = Empty::new(
         "good",
         "Every finding fits an API",

@@ -1,11 +1,12 @@
 //! What scanners found in an API.
 
 use axum::extract::{Path, RawQuery};
+use axum::response::Response;
 
 use super::head_of;
 use crate::Millis;
 use crate::scans::{self, Finding, FindingFilter, FindingSort, Severity};
-use crate::store::Direction;
+use crate::store::{Direction, Page, PageOf};
 use crate::web::answer::{Answer, page, refused};
 use crate::web::pages::list::List;
 use crate::web::person::Person;
@@ -26,16 +27,7 @@ pub(in crate::web::pages) async fn findings(
         api: Some(api.id.clone()),
         ..filter_of(&list)
     };
-    let found = scans::findings(
-        &person.app().store,
-        &person.actor,
-        &filter,
-        FindingSort::Severity,
-        Direction::Ascending,
-        list.page()?,
-    )
-    .await
-    .map_err(refused)?;
+    let found = gravest_first(&person, &filter, list.page()?).await?;
     let view = FindingsTab {
         shell,
         api: head,
@@ -54,6 +46,18 @@ pub(in crate::web::pages) async fn findings(
         ),
     };
     Ok(page(&view))
+}
+
+/// Findings that fit, the gravest first.
+pub(in crate::web::pages) async fn gravest_first(
+    person: &Person,
+    filter: &FindingFilter,
+    page: Page,
+) -> Result<PageOf<Finding>, Response> {
+    let (sort, way) = (FindingSort::Severity, Direction::Ascending);
+    scans::findings(&person.app().store, &person.actor, filter, sort, way, page)
+        .await
+        .map_err(refused)
 }
 
 /// A finding as a row; it leads to its operation, where that is known.

@@ -18,7 +18,7 @@ pub(super) use delete::{delete, delete_form};
 pub(super) use document::document;
 pub(super) use drift::drift;
 pub(super) use findings::{
-    filter_of as finding_filter, finding_row, findings, selects as finding_selects,
+    filter_of as finding_filter, finding_row, findings, gravest_first, selects as finding_selects,
 };
 pub(super) use name::{rename, rename_form};
 pub(super) use operation::{address, operation};

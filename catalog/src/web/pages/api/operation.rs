@@ -4,12 +4,12 @@ use axum::extract::{Path, RawQuery};
 use axum::response::Response;
 use silhouette_openapi::Template;
 
-use super::findings::finding_row;
+use super::findings::{finding_row, gravest_first};
 use super::head_of;
 use super::schema::json_of;
 use crate::inventory::{self, Api, Definition, DefinitionKind, Mention, Operation};
-use crate::scans::{self, FindingFilter, FindingSort};
-use crate::store::{Direction, Page};
+use crate::scans::FindingFilter;
+use crate::store::Page;
 use crate::web::answer::{Answer, correctable, page, refused};
 use crate::web::pages::apis::{drift_badge, severities};
 use crate::web::pages::list::List;
@@ -194,16 +194,7 @@ async fn findings_of(
         open: Some(true),
         ..FindingFilter::default()
     };
-    let found = scans::findings(
-        &person.app().store,
-        &person.actor,
-        &filter,
-        FindingSort::Severity,
-        Direction::Ascending,
-        page,
-    )
-    .await
-    .map_err(refused)?;
+    let found = gravest_first(person, &filter, page).await?;
     let rows = found.items.into_iter();
     Ok(rows
         .map(|finding| finding_row(finding, person.now))
