@@ -14,6 +14,7 @@ use silhouette_test_postgres::Database;
 use tempfile::TempDir;
 
 use crate::process::{self, Process, Signal};
+use crate::tls::{Authority, Identity};
 use crate::{Collector, Rest, artifacts};
 
 /// Whom the first start makes.
@@ -30,6 +31,8 @@ pub struct Catalog {
     address: SocketAddr,
     log: PathBuf,
     rest: Rest,
+    /// Whom clients have to trust, when it speaks TLS.
+    authority: Option<PathBuf>,
     /// Before the directory: nobody uses it any more when it goes.
     _database: Option<Database>,
     _dir: TempDir,
@@ -38,16 +41,32 @@ pub struct Catalog {
 impl Catalog {
     /// `silhouette-catalog serve` with these further arguments, on SQLite in a fresh data directory.
     pub fn start(args: &[&str]) -> Result<Catalog> {
-        Self::launch(None, args)
+        Self::launch(None, None, args)
     }
 
     /// The same on a fresh database of PostgreSQL.
     pub fn start_on_postgres(args: &[&str]) -> Result<Catalog> {
         let database = Database::create()?;
-        Self::launch(Some(database), args)
+        Self::launch(Some(database), None, args)
     }
 
-    fn launch(database: Option<Database>, args: &[&str]) -> Result<Catalog> {
+    /// On SQLite, with TLS by a certificate of `authority`.
+    pub fn start_with_tls(
+        authority: &Authority,
+        identity: &Identity,
+        args: &[&str],
+    ) -> Result<Catalog> {
+        let text = |path: &Path| path.to_str().map(str::to_owned).context("a path in UTF-8");
+        let (certificate, key) = (text(&identity.certificate)?, text(&identity.key)?);
+        let tls = ["--tls-cert", &certificate, "--tls-key", &key];
+        Self::launch(None, Some(authority.ca_file()), &[&tls, args].concat())
+    }
+
+    fn launch(
+        database: Option<Database>,
+        authority: Option<&Path>,
+        args: &[&str],
+    ) -> Result<Catalog> {
         let dir = tempfile::Builder::new()
             .prefix("silhouette-catalog-")
             .tempdir()?;
@@ -65,11 +84,16 @@ impl Catalog {
             data_dir,
             address,
             log,
-            rest: Rest::new(&format!("http://{address}"), ""),
+            rest: Rest::new("", ""),
+            authority: authority.map(Path::to_owned),
             _database: database,
             _dir: dir,
         };
-        catalog.rest = Rest::new(&catalog.url(), &catalog.make_key(OWNER)?);
+        let rest = Rest::new(&catalog.url(), &catalog.make_key(OWNER)?);
+        catalog.rest = match authority {
+            Some(authority) => rest.trusting(authority),
+            None => rest,
+        };
         Ok(catalog)
     }
 
@@ -78,9 +102,12 @@ impl Catalog {
         self.address
     }
 
-    /// The same as a URL without a path.
+    /// The same as a URL without a path; for TLS by a name that [`crate::tls`]'s certificates carry.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        match self.authority {
+            None => format!("http://{}", self.address),
+            Some(_) => format!("https://localhost:{}", self.address.port()),
+        }
     }
 
     /// Its data directory.
@@ -136,8 +163,13 @@ impl Catalog {
     pub fn register(&self, collector: &Collector, name: &str) -> Result<String> {
         let source = self.rest.add_source(name)?;
         let token = self.rest.registration_token(&source)?;
-        register(collector, &self.url(), &token)?;
+        self.register_by(collector, &token)?;
         Ok(source)
+    }
+
+    /// Registers a collector by a token of a source.
+    pub fn register_by(&self, collector: &Collector, token: &str) -> Result<()> {
+        register_trusting(collector, &self.url(), token, self.authority.as_deref())
     }
 
     /// SIGKILL: the power cut.
@@ -182,9 +214,26 @@ impl Drop for Catalog {
 /// # Errors
 /// When it refuses, with what it said.
 pub fn register(collector: &Collector, url: &str, token: &str) -> Result<()> {
+    register_trusting(collector, url, token, None)
+}
+
+/// The same, with an authority (PEM) that the catalog's certificate may come from.
+///
+/// # Errors
+/// When it refuses, with what it said.
+pub fn register_trusting(
+    collector: &Collector,
+    url: &str,
+    token: &str,
+    authority: Option<&Path>,
+) -> Result<()> {
     let mut command = Command::new(artifacts::collector()?);
-    command.args(["register", "--catalog", url, "--token", token, "--data-dir"]);
+    command.args(["register", "--catalog", url, "--token", token]);
+    if let Some(authority) = authority {
+        command.arg("--tls-ca").arg(authority);
+    }
     let output = command
+        .arg("--data-dir")
         .arg(collector.data_dir())
         .stdin(Stdio::null())
         .output()?;
@@ -235,7 +284,8 @@ fn serve(
                 std::fs::read_to_string(log).unwrap_or_default()
             );
         }
-        if let Some(address) = line.trim().strip_prefix("listening http://") {
+        if let Some(url) = line.trim().strip_prefix("listening ") {
+            let (_, address) = url.split_once("://").with_context(|| format!("{line:?}"))?;
             let address = address.trim_end_matches('/').parse();
             let address = address.with_context(|| format!("{line:?}"))?;
             // Whatever else it prints must not fill the pipe.

@@ -11,6 +11,7 @@
 pub mod artifacts;
 pub mod bookshop;
 pub mod browser;
+pub mod calls;
 pub mod catalog;
 pub mod collector;
 pub mod curl;

@@ -3,6 +3,8 @@
 //! In: where it is, and an API key. Out: answers. What tests need again and again (a source, a token, the API of a host) has a
 //! function of its own; nothing is done past the API.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
@@ -13,6 +15,7 @@ use crate::{Answer, curl};
 pub struct Rest {
     url: String,
     key: String,
+    authority: Option<PathBuf>,
 }
 
 impl Rest {
@@ -21,7 +24,15 @@ impl Rest {
         Rest {
             url: url.trim_end_matches('/').to_owned(),
             key: key.to_owned(),
+            authority: None,
         }
+    }
+
+    /// The same, over TLS by certificates of this authority (PEM).
+    #[must_use]
+    pub fn trusting(mut self, authority: &Path) -> Rest {
+        self.authority = Some(authority.to_owned());
+        self
     }
 
     /// The key.
@@ -33,6 +44,9 @@ impl Rest {
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer> {
         let mut args = vec!["-X".to_owned(), method.to_owned()];
         args.extend(["-H".to_owned(), format!("X-Auth: {}", self.key)]);
+        if let Some(authority) = &self.authority {
+            args.extend(["--cacert".to_owned(), authority.display().to_string()]);
+        }
         if let Some(body) = body {
             args.extend(["-H".to_owned(), "Content-Type: application/json".to_owned()]);
             args.extend(["--data-binary".to_owned(), body.to_string()]);

@@ -68,6 +68,12 @@ impl Authority {
         self.sign("server", ExtendedKeyUsagePurpose::ServerAuth, false)
     }
 
+    /// A server certificate for another name alone.
+    pub fn server_named(&self, name: &str) -> Result<Identity> {
+        let usage = ExtendedKeyUsagePurpose::ServerAuth;
+        self.sign_for(vec![name.to_owned()], name, usage, false)
+    }
+
     /// A server certificate for the same names that ran out in 2021.
     pub fn expired_server(&self) -> Result<Identity> {
         self.sign("expired-server", ExtendedKeyUsagePurpose::ServerAuth, true)
@@ -84,8 +90,18 @@ impl Authority {
     }
 
     fn sign(&self, name: &str, usage: ExtendedKeyUsagePurpose, expired: bool) -> Result<Identity> {
-        let mut params =
-            CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+        let loopback = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        self.sign_for(loopback, name, usage, expired)
+    }
+
+    fn sign_for(
+        &self,
+        names: Vec<String>,
+        name: &str,
+        usage: ExtendedKeyUsagePurpose,
+        expired: bool,
+    ) -> Result<Identity> {
+        let mut params = CertificateParams::new(names)?;
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![usage];
         params.use_authority_key_identifier_extension = true;

@@ -1,16 +1,11 @@
 //! Forwarding between the real collector and the real catalog, while either is killed again and again: nothing is lost, nothing is doubled.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
-use silhouette_e2e::{Catalog, Collector, Rest};
-use silhouette_proto::telemetry::v1::telemetry_service_client::TelemetryServiceClient;
-use silhouette_proto::telemetry::v1::{
-    Body, Exchange, ExportRequest, Header, Request, Response, Shim,
-};
-use tonic::transport::Endpoint;
+use silhouette_e2e::{Catalog, Collector, Rest, calls};
+use silhouette_proto::telemetry::v1::ExportRequest;
 
 const HOSTS: u64 = 250;
 /// Revisions of each host: 1,000 pushes.
@@ -45,99 +40,33 @@ fn kept(rest: &Rest) -> Result<BTreeMap<String, Vec<(u64, u64)>>> {
     Ok(kept)
 }
 
-fn unix_nanos() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
-}
-
-fn call(host: u64, id: u128, method: &str, path: String, status: u32, body: &str) -> Exchange {
-    let json = || Header {
-        name: Bytes::from_static(b"content-type"),
-        value: Bytes::from_static(b"application/json"),
-    };
-    Exchange {
-        id: Bytes::copy_from_slice(&id.to_be_bytes()),
-        start_unix_nanos: unix_nanos(),
-        scheme: "https".into(),
-        authority: format!("h{host}.example.com").into_bytes().into(),
-        http_version: "1.1".into(),
-        request: Some(Request {
-            method: method.into(),
-            path: path.into_bytes().into(),
-            ..Default::default()
-        }),
-        response: Some(Response {
-            status,
-            headers: vec![json()],
-            body: Some(Body {
-                data: Bytes::copy_from_slice(body.as_bytes()),
-                original_size: body.len() as u64,
-                ..Default::default()
-            }),
-            ..Default::default()
-        }),
-        ..Default::default()
-    }
-}
-
 /// What makes revision `round` of every host: four operations first, then a member more of what is answered.
 fn batches(round: u64) -> Vec<ExportRequest> {
     let hosts: Vec<u64> = (0..HOSTS).collect();
     hosts
         .chunks(50)
         .enumerate()
-        .map(|(number, hosts)| ExportRequest {
-            shim: Some(Shim {
-                kind: "nginx".into(),
-                version: "0.1.0".into(),
-                node: "test".into(),
-                instance: vec![7; 16].into(),
-                ..Default::default()
-            }),
-            sequence: round * 100 + number as u64 + 1,
-            exchanges: hosts
-                .iter()
-                .flat_map(|host| {
-                    let id = u128::from((round * HOSTS + host) * 10);
-                    let members: String =
-                        (0..=round).map(|n| format!(",\"member{n}\":1")).collect();
-                    let book = format!("{{\"id\":1{members}}}");
-                    [
-                        call(*host, id, "GET", "/books".into(), 200, "[{\"id\":1}]"),
-                        call(*host, id + 1, "POST", "/books".into(), 201, &book),
-                        call(*host, id + 2, "GET", "/books/17".into(), 200, "{\"id\":17}"),
-                        call(*host, id + 3, "DELETE", "/books/17".into(), 204, ""),
-                    ]
-                })
-                .collect(),
-            ..Default::default()
+        .map(|(number, hosts)| {
+            let calls = hosts.iter().flat_map(|host| {
+                let id = u128::from((round * HOSTS + host) * 10);
+                let members: String = (0..=round).map(|n| format!(",\"member{n}\":1")).collect();
+                let book = format!("{{\"id\":1{members}}}");
+                calls::bookshop(&format!("h{host}.example.com"), id, &book)
+            });
+            calls::batch(round * 100 + number as u64 + 1, calls.collect())
         })
         .collect()
 }
 
-/// Sends a batch until it is acknowledged: the collector is killed meanwhile.
-async fn export(collector: &Collector, batch: ExportRequest) -> Result<()> {
-    let endpoint = Endpoint::from_shared(collector.url())?;
-    TelemetryServiceClient::new(endpoint.connect().await?)
-        .export(batch)
-        .await?;
-    Ok(())
-}
-
 #[test]
 fn killed_again_and_again_on_either_side_nothing_is_lost_or_doubled() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
     let mut catalog = Catalog::start(&["--heartbeat", "1s"])?;
     let mut collector = Collector::start(&["--settle", "0s"])?;
     catalog.register(&collector, "edge")?;
     let mut random = fastrand::Rng::with_seed(4);
     let (mut kills, begun) = ([0, 0], Instant::now());
     for round in 0..REVISIONS {
-        for batch in batches(round) {
-            runtime.block_on(export(&collector, batch))?;
-        }
+        calls::export(&collector, batches(round))?;
         loop {
             std::thread::sleep(Duration::from_millis(random.u64(BETWEEN_KILLS)));
             if random.bool() {
