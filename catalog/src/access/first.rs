@@ -6,7 +6,7 @@ use super::member::RoleName;
 use super::password::Passwords;
 use super::users::{self, Account};
 use super::{Actor, BuiltInRole, organisations};
-use crate::store::Store;
+use crate::store::{Store, Write};
 use crate::{Millis, Refusal, random};
 
 /// Who the first owner is.
@@ -33,9 +33,16 @@ pub async fn owner(
     if !organisations::all(store).await?.is_empty() {
         return Ok(None);
     }
-    with_owner(store, passwords, organisation, email, password, now)
-        .await
-        .map(Some)
+    let candidate = Candidate::new(passwords, email, password).await?;
+    let mut write = store.write().await?;
+    // Of services that start at once on an empty database one makes it.
+    store.serialise_organisations(&mut write).await?;
+    if organisations::is_any(&mut write).await? {
+        return Ok(None);
+    }
+    let owner = candidate.admit(&mut write, organisation, now).await?;
+    write.commit().await?;
+    Ok(Some(owner))
 }
 
 /// Makes one more organisation, with its owner. Only on the machine itself.
@@ -50,29 +57,58 @@ pub async fn with_owner(
     password: Option<&str>,
     now: Millis,
 ) -> Result<Owner, Refusal> {
-    let email = users::email_of(email)?;
-    if let Some(password) = password {
-        super::password::check("password", password, &email)?;
-    }
-    let made = password.is_none().then(|| random::secret(""));
-    let hash = passwords
-        .hash(password.or(made.as_deref()).unwrap_or_default())
-        .await?;
-    // In one transaction: an organisation without an owner would be of no use.
+    let candidate = Candidate::new(passwords, email, password).await?;
     let mut write = store.write().await?;
-    let organisation = organisations::insert(&mut write, organisation, now).await?;
-    let actor = Actor::command_line(organisation.id);
-    let account = Account {
-        email: &email,
-        name: &email,
-        hash: &hash,
-        change: made.is_some(),
-    };
-    let role = RoleName::BuiltIn(BuiltInRole::Owner);
-    let (_, new) = users::admit(&mut write, &actor, account, &role, now).await?;
+    let owner = candidate.admit(&mut write, organisation, now).await?;
     write.commit().await?;
-    Ok(Owner {
-        email,
-        password: made.filter(|_| new),
-    })
+    Ok(owner)
+}
+
+/// Who is to become an owner: hashing takes its time, and is done before a transaction begins.
+struct Candidate {
+    email: String,
+    hash: String,
+    /// The password, where none was given.
+    made: Option<String>,
+}
+
+impl Candidate {
+    async fn new(
+        passwords: &Passwords,
+        email: &str,
+        password: Option<&str>,
+    ) -> Result<Candidate, Refusal> {
+        let email = users::email_of(email)?;
+        if let Some(password) = password {
+            super::password::check("password", password, &email)?;
+        }
+        let made = password.is_none().then(|| random::secret(""));
+        let hash = passwords
+            .hash(password.or(made.as_deref()).unwrap_or_default())
+            .await?;
+        Ok(Candidate { email, hash, made })
+    }
+
+    /// In one transaction: an organisation without an owner would be of no use.
+    async fn admit(
+        self,
+        write: &mut Write,
+        organisation: &str,
+        now: Millis,
+    ) -> Result<Owner, Refusal> {
+        let organisation = organisations::insert(write, organisation, now).await?;
+        let actor = Actor::command_line(organisation.id);
+        let account = Account {
+            email: &self.email,
+            name: &self.email,
+            hash: &self.hash,
+            change: self.made.is_some(),
+        };
+        let role = RoleName::BuiltIn(BuiltInRole::Owner);
+        let (_, new) = users::admit(write, &actor, account, &role, now).await?;
+        Ok(Owner {
+            email: self.email,
+            password: self.made.filter(|_| new),
+        })
+    }
 }

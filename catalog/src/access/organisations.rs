@@ -79,6 +79,14 @@ pub(super) async fn insert(
     })
 }
 
+/// Whether there is one, within the transaction that makes the first.
+pub(super) async fn is_any(connection: &mut AnyConnection) -> Result<bool, Refusal> {
+    let row = sqlx::query("SELECT id FROM organisations LIMIT 1")
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.is_some())
+}
+
 /// All of them. Only on the machine itself.
 ///
 /// # Errors

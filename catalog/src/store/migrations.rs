@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr as _};
 
 use super::{Dialect, Store};
@@ -19,8 +19,22 @@ pub(super) const LATEST: i64 = {
     version
 };
 
+/// Takes the steps up to a version (or all) that a database has not yet taken. Of several programs that start at once one takes
+/// them, the others wait: PostgreSQL has a lock for it, SQLite one writer, whose transaction has to be around all of it.
+pub(super) async fn run(store: &Store, upto: Option<i64>) -> Result<(), MigrateError> {
+    let steps = of(store.dialect, upto);
+    match store.dialect {
+        Dialect::Sqlite => {
+            let mut write = store.write().await?;
+            steps.run_direct(None, &mut *write, false).await?;
+            Ok(write.commit().await?)
+        }
+        Dialect::Postgres => steps.run(&store.pool).await,
+    }
+}
+
 /// The steps up to a version (or all) in the words of one database.
-pub(super) fn of(dialect: Dialect, upto: Option<i64>) -> Migrator {
+fn of(dialect: Dialect, upto: Option<i64>) -> Migrator {
     let upto = upto.unwrap_or(LATEST);
     let steps = STEPS.iter().filter(|(version, _, _)| *version <= upto);
     let steps = steps.map(|(version, name, text)| {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, AnyQueryResult, AnyRow};
+use sqlx::migrate::MigrateError;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor as _, Row as _, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -51,6 +52,19 @@ pub enum StoreError {
         /// What went wrong. Nothing of the failed step is kept.
         source: sqlx::migrate::MigrateError,
     },
+    /// A later version of the program has been at work there.
+    #[error(
+        "the database {url} was made by a newer silhouette-catalog (tables of version {found}; this one knows up to {known}): \
+         run that version or a later one, or restore a backup that was made before"
+    )]
+    Newer {
+        /// Without a password.
+        url: String,
+        /// The version of its tables.
+        found: i64,
+        /// The latest here.
+        known: i64,
+    },
 }
 
 /// The database, shared by all who ask it.
@@ -87,8 +101,8 @@ impl Store {
                         // Full: what was answered for survives a loss of power too, at one fsync per transaction.
                         connection
                             .execute(
-                                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-                                 PRAGMA busy_timeout = 10000; PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY",
+                                "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                                 PRAGMA foreign_keys = ON; PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY",
                             )
                             .await?;
                     }
@@ -107,12 +121,20 @@ impl Store {
 
     /// Brings the tables up to the latest version, or up to one before it.
     async fn migrate(&self, url: &str, version: Option<i64>) -> Result<(), StoreError> {
-        migrations::of(self.dialect, version)
-            .run(&self.pool)
+        migrations::run(self, version)
             .await
-            .map_err(|source| StoreError::Migrate {
-                url: shown(url),
-                source,
+            .map_err(|source| match source {
+                MigrateError::VersionMissing(found) if found > migrations::LATEST => {
+                    StoreError::Newer {
+                        url: shown(url),
+                        found,
+                        known: migrations::LATEST,
+                    }
+                }
+                source => StoreError::Migrate {
+                    url: shown(url),
+                    source,
+                },
             })
     }
 
@@ -184,6 +206,19 @@ impl Store {
             sqlx::query("SELECT id FROM organisations WHERE id = $1 FOR UPDATE")
                 .bind(organisation.as_str())
                 .fetch_optional(&mut **write)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Lets one transaction after another make organisations. SQLite has one writer anyway.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn serialise_organisations(&self, write: &mut Write) -> Result<(), sqlx::Error> {
+        if self.dialect == Dialect::Postgres {
+            sqlx::query("LOCK TABLE organisations IN SHARE ROW EXCLUSIVE MODE")
+                .execute(&mut **write)
                 .await?;
         }
         Ok(())

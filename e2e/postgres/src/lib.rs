@@ -11,6 +11,7 @@
 mod programs;
 mod server;
 
+use std::io::{Seek as _, Write as _};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -46,6 +47,16 @@ pub enum Error {
         /// What `createdb` printed.
         said: String,
     },
+    /// A dump was not made, or not taken.
+    #[error("{program} on the database {name}: {said}")]
+    Dump {
+        /// Which of PostgreSQL's programs.
+        program: &'static str,
+        /// The database.
+        name: String,
+        /// What it printed.
+        said: String,
+    },
 }
 
 impl Database {
@@ -79,6 +90,46 @@ impl Database {
     /// `postgres://…`, as the catalog's setting takes it.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Everything in it as statements, without who owns what.
+    ///
+    /// # Errors
+    /// When `pg_dump` says no.
+    pub fn dump(&self) -> Result<String, Error> {
+        let args = ["--inserts", "--no-owner", "--no-privileges", &self.name];
+        let text = self.server.run("pg_dump", &args);
+        let text = text.map_err(|said| self.failed("pg_dump", said))?;
+        // What only psql of the very same release or PostgreSQL 17 would understand.
+        let local = ["\\restrict", "\\unrestrict", "SET transaction_timeout"];
+        let lines = text.lines();
+        let lines = lines.filter(|line| !local.iter().any(|start| line.starts_with(start)));
+        Ok(lines.map(|line| format!("{line}\n")).collect())
+    }
+
+    /// Executes such statements.
+    ///
+    /// # Errors
+    /// When `psql` says no.
+    pub fn load(&self, statements: &str) -> Result<(), Error> {
+        let args = ["--quiet", "--set=ON_ERROR_STOP=1", &self.name];
+        let file = tempfile::tempfile().and_then(|mut file| {
+            file.write_all(statements.as_bytes())?;
+            file.rewind()?;
+            Ok(file)
+        });
+        let loaded = file
+            .map_err(|error| error.to_string())
+            .and_then(|file| self.server.run_on("psql", &args, file));
+        loaded.map(drop).map_err(|said| self.failed("psql", said))
+    }
+
+    fn failed(&self, program: &'static str, said: String) -> Error {
+        Error::Dump {
+            program,
+            name: self.name.clone(),
+            said,
+        }
     }
 }
 

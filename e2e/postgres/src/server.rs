@@ -4,6 +4,7 @@
 //! test program and the server: a pipe tells it that the test program is gone, also when that was killed; it then ends the
 //! server by its number and removes the directory.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
@@ -85,11 +86,26 @@ impl Server {
         )
     }
 
-    /// Runs one of PostgreSQL's client programs against it.
-    pub(crate) fn run(&self, program: &str, args: &[&str]) -> Result<(), String> {
+    /// Runs one of PostgreSQL's client programs against it; what it prints.
+    pub(crate) fn run(&self, program: &str, args: &[&str]) -> Result<String, String> {
+        output(&mut self.client(program, args), Stdio::null())
+    }
+
+    /// The same with a file to read.
+    pub(crate) fn run_on(
+        &self,
+        program: &str,
+        args: &[&str],
+        input: File,
+    ) -> Result<String, String> {
+        output(&mut self.client(program, args), input.into())
+    }
+
+    fn client(&self, program: &str, args: &[&str]) -> Command {
         let mut command = programs::command(&self.programs.join(program), programs::user());
         command.arg("--host").arg(&self.directory);
-        output(command.args(["--username", ROLE]).args(args)).map(drop)
+        command.args(["--username", ROLE]).args(args);
+        command
     }
 
     /// Waits until it takes connections.
@@ -121,7 +137,7 @@ fn initialise(programs: &Path, directory: &Path, user: Option<User>) -> Result<(
         ROLE,
     ]);
     initdb.args(["--locale=C", "--locale-provider=icu", "--icu-locale=en-US"]);
-    output(initdb.arg("-D").arg(directory.join("data"))).map(drop)
+    output(initdb.arg("-D").arg(directory.join("data")), Stdio::null()).map(drop)
 }
 
 /// Starts keeper and server: the server's pid, and the pipe that holds them.
@@ -157,9 +173,9 @@ fn keep(
     Ok((pid, alive))
 }
 
-fn output(command: &mut Command) -> Result<String, String> {
+fn output(command: &mut Command, input: Stdio) -> Result<String, String> {
     let output = command
-        .stdin(Stdio::null())
+        .stdin(input)
         .output()
         .map_err(|error| format!("{:?}: {error}", command.get_program()))?;
     if output.status.success() {
