@@ -35,6 +35,9 @@ const LATEST: u64 = 3_600_000;
 /// How long a start waits for the journal to be learnt: until then documents are older than they were, milliseconds.
 const REPLAY: u64 = 60_000;
 
+/// Hosts of a synchronisation that are remembered when they could not be kept.
+const MOST_UNKEPT: usize = 1_000;
+
 /// What the emitter works with.
 #[derive(Debug)]
 pub(super) struct Emitter {
@@ -65,6 +68,8 @@ struct Look {
 struct Work {
     emitter: Emitter,
     looks: HashMap<HostName, Look>,
+    /// Hosts whose revision could not be put into the outbox.
+    unkept: HashSet<HostName>,
     rules: Arc<RuleFile>,
     started: Instant,
 }
@@ -76,6 +81,7 @@ impl Emitter {
         let mut work = Work {
             emitter: self,
             looks: HashMap::new(),
+            unkept: HashSet::new(),
             rules,
             started: Instant::now(),
         };
@@ -115,6 +121,7 @@ impl Work {
             .collect();
         let known: HashSet<&HostName> = hosts.iter().map(|host| &host.name).collect();
         self.looks.retain(|name, _| known.contains(name));
+        self.all_kept_but(|unkept| unkept.retain(|name| known.contains(name)));
         self.count(hosts.len());
         let now = self.now();
         let mut due: Vec<_> = hosts
@@ -129,9 +136,14 @@ impl Work {
             .collect();
         // Whoever was looked at longest ago comes first.
         due.sort_by_key(|(at, _)| *at);
+        let mut failed = Vec::new();
         for (_, host) in due {
             let begun = Instant::now();
-            self.look(host, order.is_some());
+            if let Err(why) = self.look(host, order.is_some())
+                && failed.len() < MOST_UNKEPT
+            {
+                failed.push((host.name.as_str().to_owned(), why));
+            }
             if standing.is_ended() || !standing.is_registered() {
                 return;
             }
@@ -145,7 +157,7 @@ impl Work {
         }
         self.count(hosts.len());
         if let Some(order) = order {
-            standing.done(order);
+            standing.done(order, failed);
         }
     }
 
@@ -168,7 +180,19 @@ impl Work {
             || now >= look.at + LATEST
     }
 
-    fn look(&mut self, host: &Host, asked: bool) {
+    /// Whose revisions could not be kept changes; once there is none, all is well again.
+    fn all_kept_but(&mut self, change: impl FnOnce(&mut HashSet<HostName>)) {
+        if self.unkept.is_empty() {
+            return;
+        }
+        change(&mut self.unkept);
+        if self.unkept.is_empty() {
+            self.emitter.standing.well(Part::Keeping, None);
+        }
+    }
+
+    /// Looks at a host; why its document could not be made or kept.
+    fn look(&mut self, host: &Host, asked: bool) -> Result<(), String> {
         let unix = crate::unix_millis();
         let standing = self.emitter.standing.clone();
         let version = host.version();
@@ -191,15 +215,15 @@ impl Work {
         let Ok(document) = document else {
             let what = "making its document failed inside the collector";
             standing.trouble(Part::Emission, Some(name), what, unix);
-            return;
+            return Err(what.to_owned());
         };
         standing.well(Part::Emission, Some(name));
         look.sufficient = document.is_sufficient();
         if !look.sufficient {
             look.settling = Settling::default();
-            return;
+            return Ok(());
         }
-        match offer(
+        let offered = offer(
             &standing,
             look,
             name,
@@ -207,23 +231,31 @@ impl Work {
             self.emitter.pace,
             asked,
             (now, unix),
-        ) {
-            Ok(is_new) => {
-                standing.well(Part::Outbox, None);
-                let interval = self.emitter.seen_interval.as_millis() as u64;
-                let is_due = look
-                    .seen
-                    .is_none_or(|(of, at)| of != version && now >= at + interval);
-                if is_new || asked || is_due {
-                    look.seen = Some((version, now));
-                    if let Some(figures) = gzip(&seen(&document, &host.callers(), unix)) {
-                        standing.mailbox.put(name, figures);
-                        standing.tell();
-                    }
-                }
+        );
+        let is_new = match offered {
+            Ok(is_new) => is_new,
+            Err(error) => {
+                let why = error.to_string();
+                standing.trouble(Part::Keeping, Some(name), &why, unix);
+                self.unkept.insert(host.name.clone());
+                return Err(why);
             }
-            Err(error) => standing.trouble(Part::Outbox, None, &error.to_string(), unix),
+        };
+        let interval = self.emitter.seen_interval.as_millis() as u64;
+        let is_due = look
+            .seen
+            .is_none_or(|(of, at)| of != version && now >= at + interval);
+        if is_new || asked || is_due {
+            look.seen = Some((version, now));
+            if let Some(figures) = gzip(&seen(&document, &host.callers(), unix)) {
+                standing.mailbox.put(name, figures);
+                standing.tell();
+            }
         }
+        self.all_kept_but(|unkept| {
+            unkept.remove(&host.name);
+        });
+        Ok(())
     }
 }
 

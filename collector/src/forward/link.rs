@@ -91,6 +91,7 @@ impl Link {
     pub(super) async fn run(mut self, mut ending: watch::Receiver<bool>) {
         loop {
             self.follow().await;
+            self.adopt().await;
             let wait = self.begin_what_is_due().await;
             tokio::select! {
                 _ = ending.changed() => break,
@@ -149,20 +150,6 @@ impl Link {
                 return;
             }
         };
-        let whose = format!("{} {}", catalog.url(), registration.collector_id);
-        match self.outbox(move |outbox| outbox.adopt(&whose)).await {
-            // Who has just registered wants to see what is known already.
-            Ok(true) => {
-                self.standing.want_everything();
-            }
-            Ok(false) => {}
-            Err(error) => {
-                let error = error.to_string();
-                self.standing.trouble(Part::Outbox, None, &error, now);
-                return;
-            }
-        }
-        self.standing.well(Part::Outbox, None);
         self.stamp = Some(stamp);
         tracing::info!(
             catalog = catalog.url(),
@@ -179,8 +166,36 @@ impl Link {
                 at: registration.registered,
             });
         });
-        self.standing.set_registered(true);
         self.session = Some(Session::new(registration, catalog));
+    }
+
+    /// Makes the outbox that of the registration. Until that is done the catalog is told why it is not, and nothing else.
+    async fn adopt(&mut self) {
+        let Some(session) = self.session.as_ref().filter(|session| !session.adopted) else {
+            return;
+        };
+        let whose = format!(
+            "{} {}",
+            session.catalog.url(),
+            session.registration.collector_id
+        );
+        match self.outbox(move |outbox| outbox.adopt(&whose)).await {
+            // Who has just registered wants to see what is known already.
+            Ok(true) => {
+                self.standing.want_everything();
+            }
+            Ok(false) => {}
+            Err(error) => {
+                let (now, error) = (crate::unix_millis(), error.to_string());
+                self.standing.trouble(Part::Outbox, None, &error, now);
+                return;
+            }
+        }
+        self.standing.well(Part::Outbox, None);
+        if let Some(session) = &mut self.session {
+            session.adopted = true;
+        }
+        self.standing.set_registered(true);
     }
 
     /// Ends what is under way with a catalog.
@@ -193,6 +208,7 @@ impl Link {
         self.standing.well(Part::Link, None);
         self.standing.well(Part::Push, None);
         self.standing.well(Part::Refusal, None);
+        self.standing.well(Part::Keeping, None);
         self.standing.show(|visible| {
             visible.registration = None;
             visible.heartbeat = None;
@@ -250,11 +266,19 @@ impl Link {
     async fn begin_beat(&mut self) {
         let unix = crate::unix_millis();
         let totals = self.outbox(super::outbox::Outbox::totals).await;
-        let totals = totals.unwrap_or_else(|error| {
-            let error = error.to_string();
-            self.standing.trouble(Part::Outbox, None, &error, unix);
-            super::outbox::Totals::default()
-        });
+        let totals = match totals {
+            Ok(totals) => {
+                if self.session.as_ref().is_some_and(|session| session.adopted) {
+                    self.standing.well(Part::Outbox, None);
+                }
+                totals
+            }
+            Err(error) => {
+                let error = error.to_string();
+                self.standing.trouble(Part::Outbox, None, &error, unix);
+                super::outbox::Totals::default()
+            }
+        };
         let Some(session) = &mut self.session else {
             return;
         };
@@ -358,28 +382,42 @@ impl Link {
         let Some(sync) = session.sync.as_mut().filter(|sync| sync.is_running()) else {
             return;
         };
-        let is_under_way = !session.busy.is_empty() || session.link.failures() > 0;
-        if is_under_way || !standing.has_everything(sync.order()) {
+        if !session.busy.is_empty() || session.link.failures() > 0 {
             return;
         }
-        // A host that failed once may have met a moment's trouble.
         let lanes = &session.lanes;
-        let fails = |host: &str| {
-            lanes
-                .get(host)
-                .is_some_and(|lane| lane.backoff.failures() > 1)
-        };
-        let Ok(None) = standing.outbox.next(|host| !fails(host)) else {
+        let mut failing = Vec::new();
+        if session.adopted {
+            let Some(unkept) = standing.outcome(sync.order()) else {
+                return;
+            };
+            // A host that failed once may have met a moment's trouble.
+            let fails = |host: &str| {
+                lanes
+                    .get(host)
+                    .is_some_and(|lane| lane.backoff.failures() > 1)
+            };
+            failing = unkept;
+            match standing.outbox.next(|host| !fails(host)) {
+                Ok(None) => {}
+                Ok(Some(_)) => return,
+                Err(error) => failing.push(("the outbox".to_owned(), error.to_string())),
+            }
+        } else if let Some(why) = standing.visible().trouble(Part::Outbox) {
+            failing.push(("the outbox".to_owned(), why.to_owned()));
+        } else {
             return;
-        };
-        let failing = lanes
-            .iter()
-            .filter(|(host, _)| {
-                let standing = standing.outbox.standing(host);
-                matches!(standing, Ok(Some((_, 1..))))
-            })
-            .map(|(host, lane)| (host.as_str(), lane.why.as_str()));
-        sync.end(failing);
+        }
+        let waiting = lanes.iter().filter(|(host, _)| {
+            let standing = standing.outbox.standing(host);
+            matches!(standing, Ok(Some((_, 1..))))
+        });
+        failing.extend(waiting.map(|(host, lane)| (host.clone(), lane.why.clone())));
+        sync.end(
+            failing
+                .iter()
+                .map(|(host, why)| (host.as_str(), why.as_str())),
+        );
         let report = sync.report();
         tracing::info!(sync = sync.id(), state = ?report.state, error = report.error, "everything was sent that can be");
         standing.show(|visible| visible.sync = Some(report));

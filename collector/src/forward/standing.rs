@@ -45,6 +45,8 @@ pub enum Part {
     Link,
     /// The outbox on disk.
     Outbox,
+    /// Putting a revision into it.
+    Keeping,
     /// Making a document.
     Emission,
     /// Sending revisions.
@@ -109,6 +111,8 @@ struct Orders {
     everything: u64,
     /// And how often it was done.
     done: u64,
+    /// Hosts that could not be kept when it was done last, and why.
+    unkept: Vec<(String, String)>,
     /// Hosts to look at again.
     again: HashSet<String>,
     ended: bool,
@@ -256,9 +260,10 @@ impl Standing {
         orders.everything
     }
 
-    /// Whether an order is done.
-    pub(super) fn has_everything(&self, order: u64) -> bool {
-        lock(&self.orders).done >= order
+    /// Once an order is done: the hosts that could not be kept, and why.
+    pub(super) fn outcome(&self, order: u64) -> Option<Vec<(String, String)>> {
+        let orders = lock(&self.orders);
+        (orders.done >= order).then(|| orders.unkept.clone())
     }
 
     /// Asks for one host's document.
@@ -274,9 +279,11 @@ impl Standing {
         (everything, std::mem::take(&mut orders.again))
     }
 
-    /// The emitter has done an order.
-    pub(super) fn done(&self, order: u64) {
-        lock(&self.orders).done = order;
+    /// The emitter has done an order; these hosts could not be kept.
+    pub(super) fn done(&self, order: u64, unkept: Vec<(String, String)>) {
+        let mut orders = lock(&self.orders);
+        (orders.done, orders.unkept) = (order, unkept);
+        drop(orders);
         self.tell();
     }
 
@@ -321,6 +328,13 @@ impl Visible {
         let mut all: Vec<_> = self.troubles.values().collect();
         all.sort_by_key(|trouble| std::cmp::Reverse(trouble.last));
         all
+    }
+
+    /// What goes wrong with a part, in words.
+    pub(super) fn trouble(&self, part: Part) -> Option<&str> {
+        self.troubles
+            .get(&part)
+            .map(|trouble| trouble.what.as_str())
     }
 
     /// The latest of what goes wrong, in words.
@@ -371,10 +385,12 @@ mod tests {
             standing.orders(),
             (Some(order), HashSet::from(["a".to_owned()]))
         );
-        assert!(!standing.has_everything(order));
+        assert_eq!(standing.outcome(order), None);
         assert_eq!(standing.orders(), (Some(order), HashSet::new()));
-        standing.done(order);
-        assert!(standing.has_everything(order) && standing.orders().0.is_none());
+        let unkept = vec![("a".to_owned(), "no room".to_owned())];
+        standing.done(order, unkept.clone());
+        assert_eq!(standing.outcome(order), Some(unkept));
+        assert!(standing.orders().0.is_none());
         standing.end();
         assert!(!standing.rest(Duration::from_secs(600)));
     }

@@ -44,13 +44,34 @@ impl Collector {
 
     /// What it said instead of starting.
     pub fn try_start(dir: &Path, args: &[&str]) -> Result<Collector, String> {
+        Collector::run(binary(), dir, args)
+    }
+
+    /// Started by another program, which has to become it.
+    pub fn try_start_by(
+        mut program: Command,
+        dir: &Path,
+        args: &[&str],
+    ) -> Result<Collector, String> {
+        let collector = binary();
+        program.arg(collector.get_program());
+        for (name, value) in collector.get_envs() {
+            match value {
+                Some(value) => program.env(name, value),
+                None => program.env_remove(name),
+            };
+        }
+        Collector::run(program, dir, args)
+    }
+
+    fn run(mut program: Command, dir: &Path, args: &[&str]) -> Result<Collector, String> {
         let log = dir.join("log");
         let stderr = std::fs::File::options()
             .create(true)
             .append(true)
             .open(&log)
             .unwrap();
-        let mut child = binary()
+        let mut child = program
             .args(["serve", "--data-dir"])
             .arg(dir.join("data"))
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])

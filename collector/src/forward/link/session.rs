@@ -13,6 +13,8 @@ use super::super::sync::Sync;
 pub(super) struct Session {
     pub(super) catalog: Catalog,
     pub(super) registration: Registration,
+    /// Whether the outbox is that of this registration: nothing is emitted or sent before.
+    pub(super) adopted: bool,
     /// When the next heartbeat is due, monotonic milliseconds.
     pub(super) beat_due: u64,
     pub(super) beating: bool,
@@ -43,6 +45,7 @@ impl Session {
         Session {
             catalog,
             registration,
+            adopted: false,
             beat_due: 0,
             beating: false,
             link: Backoff::default(),
@@ -58,6 +61,9 @@ impl Session {
 
     /// Whether revisions may go out at all.
     pub(super) fn may_push(&self) -> bool {
+        if !self.adopted {
+            return false;
+        }
         let auto = self.pulse.as_ref().is_some_and(|pulse| pulse.auto_sync);
         auto || self.sync.as_ref().is_some_and(Sync::is_running)
     }
