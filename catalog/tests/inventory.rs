@@ -295,6 +295,7 @@ async fn what_is_seen_replaces_what_was_seen() {
                 &store,
                 &acme.organisation,
                 &collector.source,
+                &collector.id,
                 host,
                 seen(calls),
             )

@@ -15,6 +15,7 @@ mod drift;
 mod link;
 mod operation;
 mod overview;
+mod provenance;
 mod revision;
 mod seen;
 mod target;

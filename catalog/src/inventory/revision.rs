@@ -12,7 +12,7 @@ use super::columns::{base_url, count, id, maybe_count, maybe_id, maybe_time, sto
 use super::definition::{self, DefinitionKind, Join};
 use super::document::{self, Document, Format, Warning};
 use super::operation::{self, Owner};
-use super::{api, drift};
+use super::{api, drift, provenance};
 use crate::access::{Actor, Permission};
 use crate::ids::{ApiId, CollectorId, DefinitionId, OrganisationId, RevisionId, SourceId};
 use crate::store::{Conditions, Direction, Listing, Page, PageOf, Store, Write};
@@ -79,7 +79,8 @@ pub async fn accept(
     contract(&pushed.contract)?;
     // What was delivered before is not read again.
     let mut connection = store.pool().acquire().await?;
-    let origin = origin(&mut connection, &pushed.organisation, &pushed.source, &host).await?;
+    let key = provenance::key(&mut connection, &pushed.source, &host, &pushed.collector).await?;
+    let origin = origin(&mut connection, &pushed.organisation, &pushed.source, &key).await?;
     if let Some(known) = &origin.definition
         && let Some(answer) = delivered(&mut connection, known, &pushed).await?
     {
@@ -98,7 +99,8 @@ pub async fn accept(
     let mut write = store.write().await?;
     store.serialise(&mut write, &pushed.organisation).await?;
     // Once more: somebody else may have been here.
-    let origin = self::origin(&mut write, &pushed.organisation, &pushed.source, &host).await?;
+    let key = provenance::key(&mut write, &pushed.source, &host, &pushed.collector).await?;
+    let origin = self::origin(&mut write, &pushed.organisation, &pushed.source, &key).await?;
     if let Some(known) = &origin.definition {
         if let Some(answer) = delivered(&mut write, known, &pushed).await? {
             return Ok(answer);
@@ -118,7 +120,7 @@ pub async fn accept(
         source: &pushed.source,
         source_name: &origin.source_name,
         kind: DefinitionKind::Observed,
-        key: &host,
+        key: &key,
         document: &document,
         contract: &pushed.contract,
         collector: Some((&pushed.collector, pushed.sequence)),

@@ -9,9 +9,9 @@ use sqlx::any::AnyRow;
 
 use super::columns::{count, id, maybe_time, stored, text};
 use super::operation::{self, Figures};
-use super::{api, document, revision};
+use super::{api, document, provenance, revision};
 use crate::access::Actor;
-use crate::ids::{ApiId, DefinitionId, OrganisationId, SourceId};
+use crate::ids::{ApiId, CollectorId, DefinitionId, OrganisationId, SourceId};
 use crate::store::{Conditions, Direction, Listing, Page, PageOf, Store, insert_rows};
 use crate::{Millis, Refusal};
 
@@ -95,7 +95,7 @@ impl CallerKind {
     }
 }
 
-/// Keeps a report. The credential was checked before: it says organisation and source.
+/// Keeps a report. The credential was checked before: it says organisation, source and collector.
 ///
 /// # Errors
 /// [`Refusal::NotFound`] for a host of which no revision was kept; [`Refusal::Invalid`] for too many operations.
@@ -103,6 +103,7 @@ pub async fn report(
     store: &Store,
     organisation: &OrganisationId,
     source: &SourceId,
+    collector: &CollectorId,
     host: &str,
     seen: Seen,
 ) -> Result<(), Refusal> {
@@ -117,7 +118,8 @@ pub async fn report(
     }
     let host = host.to_lowercase();
     let mut write = store.write().await?;
-    let origin = revision::origin(&mut write, organisation, source, &host).await?;
+    let key = provenance::key(&mut write, source, &host, collector).await?;
+    let origin = revision::origin(&mut write, organisation, source, &key).await?;
     let Some(known) = origin.definition else {
         return Err(Refusal::not_found("host", host));
     };

@@ -464,6 +464,7 @@ async fn seen(
         &app.store,
         &collector.organisation,
         &collector.source,
+        &collector.id,
         &host,
         seen,
     )
