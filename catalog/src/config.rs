@@ -61,6 +61,8 @@ settings! {
     database_url: String, "SILHOUETTE_CATALOG_DATABASE_URL", "URL", "Storage";
     /// Connections to the database [default: 8]
     database_connections: u32, "SILHOUETTE_CATALOG_DATABASE_CONNECTIONS", "COUNT", "Storage";
+    /// How long every revision is kept; of older ones the last of each week stays; 0s is for ever [default: 90d]
+    keep_revisions: Span, "SILHOUETTE_CATALOG_KEEP_REVISIONS", "SPAN", "Storage";
     /// Largest document taken from a collector or an upload, unpacked [default: 50m]
     max_document: Size, "SILHOUETTE_CATALOG_MAX_DOCUMENT", "SIZE", "Bounds";
     /// Let documents be imported from private and local addresses [default: false]
@@ -161,6 +163,8 @@ pub struct Config {
     pub database_url: Secret,
     /// Connections to it.
     pub database_connections: u32,
+    /// Age from which revisions are thinned out; `None`: never.
+    pub keep_revisions: Option<Duration>,
     /// Bytes of one document, unpacked.
     pub max_document: usize,
     /// Whether documents are fetched from private addresses.
@@ -327,6 +331,13 @@ impl Settings {
                 2..=1000,
                 "2 to 1000",
             )?,
+            keep_revisions: span_or_never(
+                "keep_revisions",
+                self.keep_revisions,
+                DAY * 90,
+                DAY..=DAY * 3650,
+                "1d to 3650d, or 0s for ever",
+            )?,
             max_document: match self.max_document.map_or(50 << 20, |size| size.0) {
                 size if (1 << 10..=1 << 30).contains(&size) => size as usize,
                 size => return Err(range("max_document", &Size(size), "1k to 1g")),
@@ -360,16 +371,13 @@ impl Settings {
                 MINUTE..=DAY * 365,
                 "1m to 365d",
             )?,
-            rotate_every: match self.rotate_every {
-                Some(Span(span)) if span.is_zero() => None,
-                given => Some(span(
-                    "rotate_every",
-                    given,
-                    DAY * 30,
-                    MINUTE..=DAY * 3650,
-                    "1m to 3650d, or 0s for never",
-                )?),
-            },
+            rotate_every: span_or_never(
+                "rotate_every",
+                self.rotate_every,
+                DAY * 30,
+                MINUTE..=DAY * 3650,
+                "1m to 3650d, or 0s for never",
+            )?,
             session_idle: span(
                 "session_idle",
                 self.session_idle,
@@ -465,4 +473,18 @@ fn span(
         return Ok(value);
     }
     Err(range(name, &Span(value), want))
+}
+
+/// A span, or `None` for zero.
+fn span_or_never(
+    name: &'static str,
+    given: Option<Span>,
+    default: Duration,
+    accepted: std::ops::RangeInclusive<Duration>,
+    want: &'static str,
+) -> Result<Option<Duration>, ConfigError> {
+    match given {
+        Some(Span(given)) if given.is_zero() => Ok(None),
+        given => span(name, given, default, accepted, want).map(Some),
+    }
 }

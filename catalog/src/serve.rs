@@ -27,6 +27,7 @@ use crate::access::first;
 use crate::app::App;
 use crate::config::{Audience, Config};
 use crate::imports::FetchRules;
+use crate::inventory::Thinning;
 use crate::metrics::Answer;
 use crate::sources;
 use crate::store::{Store, StoreError};
@@ -34,6 +35,8 @@ use crate::{Millis, Refusal};
 
 /// Between two looks for what is due.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+/// Between two passes over old revisions.
+const THIN_EVERY: Duration = Duration::from_secs(3600);
 /// How long an end waits for what is being looked after.
 const LAST_UPKEEP: Duration = Duration::from_secs(5);
 
@@ -308,6 +311,7 @@ async fn metrics(
 /// What is done beside answering: renewed certificates are taken up, and what is due begins.
 async fn upkeep(app: Arc<App>, tls: Option<Arc<Tls>>, mut ending: watch::Receiver<bool>) {
     let mut tick = tokio::time::interval(UPKEEP_EVERY);
+    let (mut thinning, mut thin_at) = (Thinning::default(), Millis::now());
     // What a stop left undone.
     if let Err(error) = crate::inventory::catch_up_drift(&app.store).await {
         tracing::error!(%error, "drift that was due cannot be brought up to date");
@@ -319,6 +323,18 @@ async fn upkeep(app: Arc<App>, tls: Option<Arc<Tls>>, mut ending: watch::Receive
         }
         if let Err(error) = syncs(&app).await {
             tracing::error!(%error, "what is due cannot be synced");
+        }
+        if let Some(keep) = app.config.keep_revisions
+            && Millis::now() >= thin_at
+        {
+            // One step at each look, so that nobody waits for many.
+            let over = thinning.step(&app.store, keep, Millis::now()).await;
+            if let Err(error) = &over {
+                tracing::error!(%error, "old revisions cannot be thinned out; tried again in an hour");
+            }
+            if over.unwrap_or(true) {
+                thin_at = Millis::now().plus(THIN_EVERY);
+            }
         }
         match tls.as_ref().map(|tls| tls.reload()) {
             Some(Ok(true)) => tracing::info!("the certificate has been read again"),

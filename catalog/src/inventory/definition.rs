@@ -11,7 +11,7 @@ use sqlx::{AnyConnection, Row as _};
 use super::api::{self, Known};
 use super::base_url::BaseUrl;
 use super::columns::{base_url, count, id, maybe_count, maybe_id, maybe_time, text, time};
-use super::drift;
+use super::{document, drift};
 use crate::access::{Actor, Permission};
 use crate::ids::{ApiId, DefinitionId, OrganisationId, RevisionId, SourceId};
 use crate::store::Store;
@@ -389,13 +389,7 @@ pub(super) async fn erase(
             .await?;
     }
     for row in &hashes {
-        let hash: String = row.try_get(0)?;
-        sqlx::query(
-            "DELETE FROM documents WHERE hash = $1 AND NOT EXISTS (SELECT 1 FROM revisions WHERE document_hash = $1)",
-        )
-        .bind(hash)
-        .execute(&mut *connection)
-        .await?;
+        document::forget_unused(connection, row.try_get(0)?).await?;
     }
     Ok(())
 }

@@ -357,6 +357,20 @@ pub(crate) async fn keep(
     Ok(())
 }
 
+/// Takes a text out that no revision has any more.
+pub(super) async fn forget_unused(
+    connection: &mut AnyConnection,
+    hash: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "DELETE FROM documents WHERE hash = $1 AND NOT EXISTS (SELECT 1 FROM revisions WHERE document_hash = $1)",
+    )
+    .bind(hash)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// A text that was kept.
 pub(crate) async fn load(store: &Store, hash: &str) -> Result<Vec<u8>, Refusal> {
     let row = sqlx::query("SELECT body, size FROM documents WHERE hash = $1")

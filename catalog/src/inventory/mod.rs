@@ -16,6 +16,7 @@ mod link;
 mod operation;
 mod overview;
 mod provenance;
+mod retention;
 mod revision;
 mod seen;
 mod target;
@@ -41,6 +42,7 @@ pub use operation::{
     seen_between,
 };
 pub use overview::{Found, Overview, Span, found, overview, waiting};
+pub use retention::Thinning;
 pub use revision::{
     AcceptRevision, Accepted, Revision, RevisionsOf, accept as accept_revision, get as revision,
     list as revisions, text_of as document_of,
