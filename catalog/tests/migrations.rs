@@ -70,12 +70,11 @@ fn cell(row: &AnyRow, at: usize) -> String {
     }
 }
 
+/// Of each table the names of its columns, and its rows.
+type Tables = BTreeMap<String, (Vec<String>, Vec<String>)>;
+
 /// The rows of every table, of the columns in `of` where it names them: sorted, each as `column=value`.
-async fn rows_of(
-    pool: &AnyPool,
-    dialect: Dialect,
-    of: Option<&BTreeMap<String, (Vec<String>, Vec<String>)>>,
-) -> BTreeMap<String, (Vec<String>, Vec<String>)> {
+async fn rows_of(pool: &AnyPool, dialect: Dialect, of: Option<&Tables>) -> Tables {
     let tables = match dialect {
         Dialect::Sqlite => {
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' \

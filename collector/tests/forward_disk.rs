@@ -57,12 +57,9 @@ async fn learn(collector: &Collector, sequence: u64, host: &str) {
 async fn synchronise(catalog: &Catalog, id: &str) -> serde_json::Value {
     catalog.kept().sync = Some(id.into());
     let outcome = |kept: &catalog::Kept| {
-        let beats = kept.beats.iter().rev();
-        let ended = beats.map(|beat| &beat["sync"]);
-        ended
-            .filter(|sync| sync["id"] == id && sync["state"] != "running")
-            .cloned()
-            .next()
+        let mut syncs = kept.beats.iter().rev().map(|beat| &beat["sync"]);
+        let ended = syncs.find(|sync| sync["id"] == id && sync["state"] != "running");
+        ended.cloned()
     };
     catalog
         .wait("the outcome", |kept| outcome(kept).is_some())
