@@ -1,10 +1,12 @@
 //! The catalog's pages in a real browser, with a real collector behind them: from the first sign-in to an API that is linked,
 //! unlinked and hidden; by mouse and by keyboard. The steps are in `e2e/browser/catalog.mjs`.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use silhouette_e2e::estate::{Estate, HOST};
-use silhouette_e2e::{browser, catalog};
+use silhouette_e2e::{browser, catalog, process};
 
 /// Registers by the command that the page shows, as somebody would who copies it.
 fn register(estate: &Estate, command: &str) -> Result<()> {
@@ -48,6 +50,21 @@ fn people_turn_discovered_apis_into_known_ones() -> Result<()> {
     })
 }
 
+/// Waits until the catalog knows who calls an API.
+fn callers(estate: &Estate, api: &str) -> Result<()> {
+    let path = format!("/api/v1/apis/{api}/callers");
+    let known = || {
+        let page = estate.catalog.rest().get(&path);
+        page.is_ok_and(|page| page["items"].as_array().is_some_and(|all| !all.is_empty()))
+    };
+    process::wait_until(
+        "the catalog knows who calls",
+        Duration::from_secs(30),
+        known,
+    )
+    .with_context(|| estate.catalog.log())
+}
+
 #[test]
 fn pages_that_are_full_can_be_read_and_used_by_everybody() -> Result<()> {
     let estate = Estate::start()?;
@@ -63,7 +80,9 @@ fn pages_that_are_full_can_be_read_and_used_by_everybody() -> Result<()> {
             estate.catalog.register(&estate.collector, "edge")?;
             estate.traffic()?;
             let api = estate.discovered()?;
-            api.get("id").cloned().context("an API without an id")
+            let id = api["id"].as_str().context("an API without an id")?;
+            callers(&estate, id)?;
+            Ok(id.into())
         }
         _ => bail!("nobody can do that"),
     })

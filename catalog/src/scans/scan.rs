@@ -100,6 +100,8 @@ pub async fn import(
 /// An open or closed finding that is there already.
 struct Known {
     id: String,
+    /// Where it was.
+    url: String,
     closed: bool,
 }
 
@@ -189,7 +191,15 @@ async fn keep(
     .await?;
     // What is left was there and is not any more, where this scan looked.
     for ((api, _), before) in known {
-        if before.closed || !covered.contains(&api) {
+        if before.closed {
+            continue;
+        }
+        // What fitted no API is found again in the one that is there now, or is gone with what was looked at.
+        let looked_at = match places.api(&before.url) {
+            Some((now_there, _)) if api.is_empty() => covered.contains(&now_there),
+            _ => covered.contains(&api),
+        };
+        if !looked_at {
             continue;
         }
         done.closed += 1;
@@ -261,7 +271,7 @@ async fn known(
     tool: &str,
 ) -> Result<HashMap<(String, String), Known>, Refusal> {
     let rows = sqlx::query(
-        "SELECT id, COALESCE(api_id, '') AS api, fingerprint, closed_at FROM findings WHERE organisation_id = $1 AND tool = $2",
+        "SELECT id, COALESCE(api_id, '') AS api, fingerprint, url, closed_at FROM findings WHERE organisation_id = $1 AND tool = $2",
     )
     .bind(organisation.as_str())
     .bind(tool)
@@ -272,6 +282,7 @@ async fn known(
         let closed: Option<i64> = row.try_get("closed_at")?;
         let known = Known {
             id: row.try_get("id")?,
+            url: row.try_get("url")?,
             closed: closed.is_some(),
         };
         all.insert((row.try_get("api")?, row.try_get("fingerprint")?), known);

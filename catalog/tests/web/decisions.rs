@@ -228,6 +228,18 @@ async fn an_api_is_deleted_after_a_question_and_its_findings_fit_nothing() {
         assert_eq!(browser.get(&format!("/apis/{api}")).await.status, StatusCode::NOT_FOUND);
         let unmatched = browser.get("/scans/unmatched").await.text;
         assert!(unmatched.contains("somewhere else") && unmatched.contains("in the bookshop"));
+        // Once an API is found there, the next import of the scan puts them where they belong.
+        let collector = Collector::of(&service.store, &actor, "other edge").await;
+        let seen = observed("https://books.example.com/v1", &["GET /books/{isbn}"], 1);
+        let api = collector
+            .push_new(&service.store, "books.example.com", 1, &seen, Millis::now())
+            .await;
+        let file = ("file", "r.sarif", report.as_bytes());
+        browser.upload("/scans/import", &[], file).await;
+        let unmatched = browser.get("/scans/unmatched").await.text;
+        assert!(unmatched.contains("somewhere else") && !unmatched.contains("in the bookshop"), "{unmatched}");
+        let findings = browser.get(&format!("/apis/{api}/findings")).await.text;
+        assert!(findings.contains("in the bookshop"), "{findings}");
     })
     .await;
 }
