@@ -12,9 +12,10 @@ use people::{door, organisation};
 use serde_json::{Value, json};
 use silhouette_catalog::Millis;
 use silhouette_catalog::access::Actor;
-use silhouette_catalog::ids::SourceId;
+use silhouette_catalog::ids::{ApiId, SourceId};
+use silhouette_catalog::inventory;
 use silhouette_catalog::sources::{self, Kind, New};
-use silhouette_catalog::store::Store;
+use silhouette_catalog::store::{Page, Store};
 use stores::on_each;
 
 const INSTANCE: &str = "0198c5a2-7d3e-4b1a-9f04-5c6d7e8f9a0b";
@@ -152,6 +153,16 @@ async fn a_collector_registers_reports_pushes_and_leaves() {
             "operations": [{ "method": "GET", "path": "/books", "calls": 7, "firstSeen": "2026-03-01T00:00:00Z", "lastSeen": "2026-03-02T08:00:00Z" }],
             "callers": [{ "kind": "client", "name": "curl", "calls": 7, "lastSeen": "2026-03-02T08:00:00Z" }, { "kind": "newer", "name": "x", "calls": 1 }],
         });
+        // As collectors send it, and plain.
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(seen.to_string().as_bytes()).unwrap();
+        let bearer = format!("Bearer {credential}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json"), ("content-encoding", "gzip")];
+        let path = format!("/collector/v1/hosts/{host}/seen");
+        assert_eq!(api.raw(("PUT", &path), &headers, packer.finish().unwrap()).await.status, 204);
+        let of = kept["apiId"].as_str().map(ApiId::parse).unwrap().unwrap();
+        let callers = inventory::callers(store, &here, &of, None, Page::default()).await.unwrap();
+        assert_eq!((callers.total, callers.items[0].name.as_str()), (1, "curl"));
         assert_eq!(call(&api, credential, "PUT", &format!("hosts/{host}/seen"), seen).await.status, 204);
         let status = async || sources::get(store, &here, &source, (OFFLINE, Millis::now())).await.unwrap();
         assert_eq!((status().await.report.status, status().await.definitions), (sources::Status::SyncCompleted, 1));

@@ -301,12 +301,7 @@ async fn revision(
     let limit = app.config.max_document;
     let sent = body(request, limit).await?;
     let turn = turns.acquire().await;
-    let text = match coding {
-        Coding::Plain => sent,
-        Coding::Gzip => tokio::task::spawn_blocking(move || unpack(&sent, limit))
-            .await
-            .map_err(|error| Refusal::Internal(format!("a body cannot be unpacked: {error}")))??,
-    };
+    let text = coding.plain(sent, limit).await?;
     let pushed = AcceptRevision {
         organisation: collector.organisation,
         source: collector.source,
@@ -368,6 +363,18 @@ impl Coding {
                 "The media type is not taken",
                 "Content-Encoding: gzip or none is taken",
             )),
+        }
+    }
+
+    /// The plain bytes of a body, at most so many.
+    async fn plain(self, sent: Bytes, limit: usize) -> Result<Bytes, Problem> {
+        match self {
+            Coding::Plain => Ok(sent),
+            Coding::Gzip => tokio::task::spawn_blocking(move || unpack(&sent, limit))
+                .await
+                .map_err(|error| {
+                    Refusal::Internal(format!("a body cannot be unpacked: {error}"))
+                })?,
         }
     }
 }
@@ -481,7 +488,7 @@ async fn seen(
     }
 }
 
-/// A JSON body of at most so many bytes. Members that are not known are left out: a newer collector may send them.
+/// A JSON body of at most so many bytes, plain or gzip. Members that are not known are left out: a newer collector may send them.
 async fn json<T: serde::de::DeserializeOwned>(
     request: Request,
     limit: usize,
@@ -489,7 +496,9 @@ async fn json<T: serde::de::DeserializeOwned>(
     if !is_json(&request) {
         return Err(unsupported(&request, "application/json"));
     }
-    read_json(&body(request, limit).await?)
+    let coding = Coding::of(request.headers())?;
+    let sent = body(request, limit).await?;
+    read_json(&coding.plain(sent, limit).await?)
 }
 
 #[cfg(test)]
