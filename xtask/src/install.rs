@@ -38,6 +38,12 @@ const FOR_UP: &[Package] = &[
     ),
 ];
 
+const POSTGRESQL: Package = Package(
+    "postgresql",
+    "/usr/lib/postgresql/*/bin/postgres",
+    "the catalog runs on it too; no cluster is made, no server started",
+);
+
 const FOR_TEST: &[Package] = &[
     Package(
         "chromium",
@@ -54,11 +60,7 @@ const FOR_TEST: &[Package] = &[
         "/usr/bin/npm",
         "fetches the OpenAPI linter, and what drives the browser",
     ),
-    Package(
-        "postgresql",
-        "/usr/lib/postgresql/*/bin/postgres",
-        "the catalog is tested on it too; no cluster is made, no server started",
-    ),
+    POSTGRESQL,
     Package(
         "python3-venv",
         "/usr/lib/python3*/ensurepip/__init__.py",
@@ -98,6 +100,11 @@ pub(crate) fn for_up() -> Result<()> {
 pub(crate) fn for_bench() -> Result<()> {
     for_up()?;
     packages(FOR_BENCH)
+}
+
+/// What `bench catalog --postgres` needs.
+pub(crate) fn postgresql() -> Result<()> {
+    packages(&[POSTGRESQL])
 }
 
 /// What `test` needs.

@@ -30,6 +30,8 @@ enum What {
     Learn(LearnArgs),
     /// `learn` on recordings of 100 MB and 1 GB, on one core and on all: speed and memory
     Recordings(RecordingsArgs),
+    /// A large inventory: revisions accepted per second, CPU of each page and REST answer, memory
+    Catalog(CatalogArgs),
     /// Recording one exchange in the shims' core, redaction included
     Record,
 }
@@ -67,6 +69,23 @@ struct RecordingsArgs {
     rounds: u32,
 }
 
+/// Flags of `bench catalog`.
+#[derive(Debug, clap::Args)]
+struct CatalogArgs {
+    /// How many APIs
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    apis: u32,
+    /// Operations of each
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    operations: u32,
+    /// Revisions of each
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    revisions: u32,
+    /// On PostgreSQL instead of SQLite
+    #[arg(long)]
+    postgres: bool,
+}
+
 /// Runs one of them.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
@@ -92,6 +111,23 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
                 flags.extend(["--from".to_owned(), path.display().to_string()]);
             }
             cargo_bench("silhouette-collector", "recordings", &flags)?;
+        }
+        What::Catalog(args) => {
+            if args.postgres {
+                install::postgresql()?;
+            }
+            let mut build = command::cargo();
+            command::run(build.args(["build", "--release", "-p", "silhouette-catalog"]))?;
+            let mut flags = Vec::new();
+            for (flag, number) in [
+                ("--apis", args.apis),
+                ("--operations", args.operations),
+                ("--revisions", args.revisions),
+            ] {
+                flags.extend([flag.to_owned(), number.to_string()]);
+            }
+            flags.extend(args.postgres.then(|| "--postgres".to_owned()));
+            cargo_bench("silhouette-e2e", "catalog", &flags)?;
         }
         What::Record => cargo_bench("silhouette-capture", "record", &[])?,
     }
