@@ -174,7 +174,7 @@ const PAGES: &[&str] = &[
     "/apis/{api}?q=things",
     "/apis/{api}/schema",
     "/apis/{api}/revisions",
-    "/apis/{api}/diff?from={old}&to={new}",
+    "/apis/{api}/diff?old={old}&new={new}",
     "/apis/{api}/drift",
     "/apis/{api}/callers",
     "/apis/{api}/findings",
