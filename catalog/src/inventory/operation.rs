@@ -350,8 +350,16 @@ impl Kept {
     }
 }
 
-/// Rows of a definition by method and path.
-type Rows = HashMap<(String, String), (Kept, i64, i64)>;
+/// Rows of a definition by method and path, with the number of the revision that brought them, and when.
+#[derive(Debug, Default)]
+pub(super) struct Rows(HashMap<(String, String), (Kept, i64, i64)>);
+
+impl Rows {
+    /// How often an operation was called, and when.
+    pub(super) fn figures(&self) -> impl Iterator<Item = (&(String, String), Figures)> {
+        self.0.iter().map(|(key, (kept, _, _))| (key, kept.figures))
+    }
+}
 
 /// A definition as its operations have it.
 #[derive(Debug, Clone, Copy)]
@@ -361,20 +369,22 @@ pub(super) struct Owner<'a> {
     pub(super) kind: DefinitionKind,
 }
 
-/// Makes the rows of a definition what the latest document says, touching only what differs. `revision`: its number. Gives
-/// whether there are other operations than before.
+/// Makes the rows of a definition, which were `before`, what the latest document says, touching only what differs. `revision`:
+/// its number. Gives whether there are other operations than before.
+///
+/// What was observed keeps its figures: reports of what was seen bring them, far more often than documents change.
 pub(super) async fn replace(
     connection: &mut AnyConnection,
     owner: Owner<'_>,
+    Rows(mut before): Rows,
     operations: &[DescribedOperation],
     revision: i64,
     now: Millis,
 ) -> Result<bool, Refusal> {
-    let mut before = load(connection, owner.definition).await?;
     let (mut rows, mut figures) = (Vec::new(), Vec::new());
     let mut others = false;
     for operation in operations {
-        let kept = Kept {
+        let mut kept = Kept {
             name: operation.name.clone(),
             summary: operation.summary.clone(),
             deprecated: operation.deprecated,
@@ -385,6 +395,9 @@ pub(super) async fn replace(
             },
         };
         let old = before.remove(&(operation.method.clone(), operation.path.clone()));
+        if let (DefinitionKind::Observed, Some((old, _, _))) = (owner.kind, &old) {
+            kept.figures = old.figures;
+        }
         let (first, discovered) = match old {
             Some((old, _, _)) if old == kept => continue,
             // Calls come all the time, names hardly ever change.
@@ -435,9 +448,17 @@ pub(super) async fn replace(
         connection,
         "INSERT INTO operations (definition_id, method, path, shape, api_id, kind, name, summary, deprecated, first_revision, \
          discovered_at, calls, seen_first_at, seen_last_at)",
-        "ON CONFLICT (definition_id, method, path) DO UPDATE SET name = excluded.name, summary = excluded.summary, \
-         deprecated = excluded.deprecated, calls = excluded.calls, seen_first_at = excluded.seen_first_at, \
-         seen_last_at = excluded.seen_last_at",
+        match owner.kind {
+            DefinitionKind::Observed => {
+                "ON CONFLICT (definition_id, method, path) DO UPDATE SET name = excluded.name, summary = excluded.summary, \
+                 deprecated = excluded.deprecated"
+            }
+            DefinitionKind::Documented => {
+                "ON CONFLICT (definition_id, method, path) DO UPDATE SET name = excluded.name, summary = excluded.summary, \
+                 deprecated = excluded.deprecated, calls = excluded.calls, seen_first_at = excluded.seen_first_at, \
+                 seen_last_at = excluded.seen_last_at"
+            }
+        },
         rows,
     )
     .await?;
@@ -472,16 +493,11 @@ pub(super) async fn set_figures(
     Ok(())
 }
 
-/// The figures of a definition's operations by method and path.
-pub(super) async fn figures(
+/// A definition's rows.
+pub(super) async fn rows(
     connection: &mut AnyConnection,
     definition: &str,
-) -> Result<HashMap<(String, String), Figures>, Refusal> {
-    let all = load(connection, definition).await?.into_iter();
-    Ok(all.map(|(key, (kept, _, _))| (key, kept.figures)).collect())
-}
-
-async fn load(connection: &mut AnyConnection, definition: &str) -> Result<Rows, Refusal> {
+) -> Result<Rows, Refusal> {
     let rows = sqlx::query(
         "SELECT method, path, name, summary, deprecated, calls, seen_first_at, seen_last_at, first_revision, discovered_at \
          FROM operations WHERE definition_id = $1",
@@ -489,7 +505,7 @@ async fn load(connection: &mut AnyConnection, definition: &str) -> Result<Rows, 
     .bind(definition)
     .fetch_all(connection)
     .await?;
-    let mut all = Rows::with_capacity(rows.len());
+    let mut all = HashMap::with_capacity(rows.len());
     for row in &rows {
         let deprecated: i64 = row.try_get(4)?;
         let kept = Kept {
@@ -507,5 +523,5 @@ async fn load(connection: &mut AnyConnection, definition: &str) -> Result<Rows, 
             (kept, row.try_get(8)?, row.try_get(9)?),
         );
     }
-    Ok(all)
+    Ok(Rows(all))
 }

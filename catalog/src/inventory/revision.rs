@@ -11,7 +11,7 @@ use super::base_url::BaseUrl;
 use super::columns::{base_url, count, id, maybe_count, maybe_id, maybe_time, stored, text, time};
 use super::definition::{self, DefinitionKind, Join};
 use super::document::{self, Document, Format, Warning};
-use super::operation::{self, Owner};
+use super::operation::{self, Owner, Rows};
 use super::{api, drift, provenance};
 use crate::access::{Actor, Permission};
 use crate::ids::{ApiId, CollectorId, DefinitionId, OrganisationId, RevisionId, SourceId};
@@ -51,7 +51,7 @@ pub enum Accepted {
         /// The API it is of.
         api: ApiId,
     },
-    /// It was there already, or the latest one says the same: only figures are new.
+    /// It was there already, or the latest one says the same.
     Same {
         /// The revision that says so.
         revision: RevisionId,
@@ -77,13 +77,11 @@ pub async fn accept(
 ) -> Result<Accepted, Refusal> {
     let host = host(&pushed.host)?;
     contract(&pushed.contract)?;
-    // What was delivered before is not read again.
+    // What was delivered before, or says nothing new, is not read again.
     let mut connection = store.pool().acquire().await?;
     let key = provenance::key(&mut connection, &pushed.source, &host, &pushed.collector).await?;
     let origin = origin(&mut connection, &pushed.organisation, &pushed.source, &key).await?;
-    if let Some(known) = &origin.definition
-        && let Some(answer) = delivered(&mut connection, known, &pushed).await?
-    {
+    if let Some(answer) = answered(&mut connection, &origin, &pushed).await? {
         return Ok(answer);
     }
     drop(connection);
@@ -96,25 +94,16 @@ pub async fn accept(
         None => BaseUrl::parse(&format!("https://{host}{}", document.relative_base))
             .map_err(|error| Refusal::invalid("host", error.to_string()))?,
     };
+    let mut before = Before::read(store, origin.definition.as_ref()).await?;
     let mut write = store.write().await?;
     store.serialise(&mut write, &pushed.organisation).await?;
     // Once more: somebody else may have been here.
     let key = provenance::key(&mut write, &pushed.source, &host, &pushed.collector).await?;
     let origin = self::origin(&mut write, &pushed.organisation, &pushed.source, &key).await?;
-    if let Some(known) = &origin.definition {
-        if let Some(answer) = delivered(&mut write, known, &pushed).await? {
-            return Ok(answer);
-        }
-        if known.contract == pushed.contract {
-            let owner = known.owner(DefinitionKind::Observed);
-            operation::replace(&mut write, owner, &document.operations, known.number, now).await?;
-            write.commit().await?;
-            return Ok(Accepted::Same {
-                revision: known.revision.clone(),
-                api: known.api.clone(),
-            });
-        }
+    if let Some(answer) = answered(&mut write, &origin, &pushed).await? {
+        return Ok(answer);
     }
+    before.renew(&mut write, origin.definition.as_ref()).await?;
     let new = NewRevision {
         organisation: &pushed.organisation,
         source: &pushed.source,
@@ -129,10 +118,29 @@ pub async fn accept(
         base_url: &base_url,
         join: &Join::Fitting,
     };
-    let (revision, api) = keep(&mut write, &new, origin.definition.as_ref(), now).await?;
+    let (revision, api) = keep(&mut write, &new, before, now).await?;
     write.commit().await?;
     refresh_drift(store, &api).await;
     Ok(Accepted::Created { revision, api })
+}
+
+/// The answer to what was delivered before, and to what says the same as the latest revision.
+async fn answered(
+    connection: &mut AnyConnection,
+    origin: &Origin,
+    pushed: &AcceptRevision,
+) -> Result<Option<Accepted>, Refusal> {
+    let Some(known) = &origin.definition else {
+        return Ok(None);
+    };
+    let answer = delivered(connection, known, pushed).await?;
+    let same = known.contract == pushed.contract;
+    Ok(answer.or_else(|| {
+        same.then(|| Accepted::Same {
+            revision: known.revision.clone(),
+            api: known.api.clone(),
+        })
+    }))
 }
 
 /// Drift is looked for when what it is about is kept already; what goes wrong is looked for again at the next start.
@@ -184,13 +192,39 @@ pub(super) struct KnownDefinition {
     pub(super) base_url: BaseUrl,
 }
 
-impl KnownDefinition {
-    pub(super) fn owner(&self, kind: DefinitionKind) -> Owner<'_> {
-        Owner {
-            definition: self.id.as_str(),
-            api: self.api.as_str(),
-            kind,
+/// A definition that gets a new revision, and the operations of its latest one.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    known: Option<KnownDefinition>,
+    rows: Rows,
+}
+
+impl Before {
+    /// Reads it outside of the transaction, which others wait for.
+    async fn read(store: &Store, known: Option<&KnownDefinition>) -> Result<Before, Refusal> {
+        let mut before = Before::default();
+        if known.is_some() {
+            let mut connection = store.pool().acquire().await?;
+            before.renew(&mut connection, known).await?;
         }
+        Ok(before)
+    }
+
+    /// Reads it again where another revision is the latest now: only a revision changes which operations there are.
+    async fn renew(
+        &mut self,
+        connection: &mut AnyConnection,
+        known: Option<&KnownDefinition>,
+    ) -> Result<(), Refusal> {
+        let revision = |known: Option<&KnownDefinition>| known.map(|known| known.revision.clone());
+        if revision(self.known.as_ref()) != revision(known) {
+            self.rows = match known {
+                Some(known) => operation::rows(connection, known.id.as_str()).await?,
+                None => Rows::default(),
+            };
+        }
+        self.known = known.cloned();
+        Ok(())
     }
 }
 
@@ -363,7 +397,9 @@ pub(crate) async fn keep_document(
         base_url: new.base_url,
         join: new.join,
     };
-    let (revision, api) = keep(&mut write, &revision, origin.definition.as_ref(), now).await?;
+    let mut before = Before::default();
+    before.renew(&mut write, origin.definition.as_ref()).await?;
+    let (revision, api) = keep(&mut write, &revision, before, now).await?;
     let kept = Kept {
         created: true,
         revision,
@@ -397,12 +433,13 @@ pub(super) struct NewRevision<'a> {
 pub(super) async fn keep(
     write: &mut Write,
     new: &NewRevision<'_>,
-    known: Option<&KnownDefinition>,
+    Before { known, rows }: Before,
     now: Millis,
 ) -> Result<(RevisionId, ApiId), Refusal> {
     let document = new.document;
     let revision = RevisionId::make(now);
     document::keep(write, document).await?;
+    let is_new = known.is_none();
     let (definition, api, number, new_api) = match known {
         Some(known) => {
             let statement = "UPDATE definitions SET revision_id = $1, updated_at = $2, base_url = $3, source_name = $4 WHERE id = $5";
@@ -416,7 +453,7 @@ pub(super) async fn keep(
                 .await?;
             // What has more operations may begin further up.
             definition::widen(write, new.organisation, &known.api, new.base_url).await?;
-            (known.id.clone(), known.api.clone(), known.number + 1, false)
+            (known.id, known.api, known.number + 1, false)
         }
         None => {
             let title = match new.kind {
@@ -473,9 +510,9 @@ pub(super) async fn keep(
         api: api.as_str(),
         kind: new.kind,
     };
-    let others = operation::replace(write, owner, &document.operations, number, now).await?;
+    let others = operation::replace(write, owner, rows, &document.operations, number, now).await?;
     definition::updated(write, &api, now).await?;
-    if others || known.is_none() {
+    if others || is_new {
         definition::recount(write, new.organisation, &api, i64::from(new_api), now).await?;
     }
     Ok((revision, api))

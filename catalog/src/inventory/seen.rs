@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::columns::{count, id, maybe_time, stored, text};
@@ -117,41 +118,84 @@ pub async fn report(
         ));
     }
     let host = host.to_lowercase();
-    let mut write = store.write().await?;
-    let key = provenance::key(&mut write, source, &host, collector).await?;
-    let origin = revision::origin(&mut write, organisation, source, &key).await?;
-    let Some(known) = origin.definition else {
+    // What takes time is read before the writer's turn.
+    let mut connection = store.pool().acquire().await?;
+    let key = provenance::key(&mut connection, source, &host, collector).await?;
+    let origin = revision::origin(&mut connection, organisation, source, &key).await?;
+    let Some(known) = origin.definition.map(|known| known.id) else {
         return Err(Refusal::not_found("host", host));
     };
-    sqlx::query(
+    let before = State::of(&mut connection, &known).await?;
+    let mut rows = operation::rows(&mut connection, known.as_str()).await?;
+    drop(connection);
+    let mut write = store.write().await?;
+    store.serialise(&mut write, organisation).await?;
+    if State::of(&mut write, &known).await? != before {
+        rows = operation::rows(&mut write, known.as_str()).await?;
+    }
+    let done = sqlx::query(
         "UPDATE definitions SET exchanges = $1, seen_first_at = $2, seen_last_at = $3 WHERE id = $4",
     )
     .bind(stored(seen.exchanges))
     .bind(seen.first.map(|at| at.0))
     .bind(seen.last.map(|at| at.0))
-    .bind(known.id.as_str())
+    .bind(known.as_str())
     .execute(&mut *write)
     .await?;
-    let before = operation::figures(&mut write, known.id.as_str()).await?;
-    let mut figures = HashMap::new();
+    if done.rows_affected() == 0 {
+        return Err(Refusal::not_found("host", host));
+    }
+    let mut said = HashMap::new();
     for operation in &seen.operations {
-        // Operations that are not in the latest revision come with the next one.
-        let key = (operation.method.to_uppercase(), operation.path.clone());
         let new = Figures {
             calls: Some(stored(operation.calls)),
             first: operation.first.map(|at| at.0),
             last: operation.last.map(|at| at.0),
         };
-        if before.get(&key).is_some_and(|known| *known != new) {
-            figures.insert(key, new);
-        }
+        said.insert(
+            (operation.method.to_uppercase(), operation.path.clone()),
+            new,
+        );
     }
-    let figures = figures
-        .iter()
-        .map(|((method, path), figures)| (method.as_str(), path.as_str(), *figures));
-    operation::set_figures(&mut write, known.id.as_str(), figures.collect()).await?;
-    replace_callers(&mut write, known.id.as_str(), seen.callers).await?;
+    // Operations that are not in the latest revision come with the next one.
+    let changed = rows.figures().filter_map(|(key, old)| {
+        let new = said.get(key).filter(|new| **new != old)?;
+        Some((key.0.as_str(), key.1.as_str(), *new))
+    });
+    operation::set_figures(&mut write, known.as_str(), changed.collect()).await?;
+    replace_callers(&mut write, known.as_str(), seen.callers).await?;
     Ok(write.commit().await?)
+}
+
+/// What changes whenever a definition's operations or their figures do.
+#[derive(Debug, PartialEq, Eq)]
+struct State {
+    revision: Option<String>,
+    exchanges: Option<i64>,
+    last: Option<i64>,
+}
+
+impl State {
+    /// `None` when the definition is gone.
+    async fn of(
+        connection: &mut sqlx::AnyConnection,
+        definition: &DefinitionId,
+    ) -> Result<Option<State>, sqlx::Error> {
+        let row = sqlx::query(
+            "SELECT revision_id, exchanges, seen_last_at FROM definitions WHERE id = $1",
+        )
+        .bind(definition.as_str())
+        .fetch_optional(connection)
+        .await?;
+        let state = |row: AnyRow| {
+            Ok(State {
+                revision: row.try_get(0)?,
+                exchanges: row.try_get(1)?,
+                last: row.try_get(2)?,
+            })
+        };
+        row.map(state).transpose()
+    }
 }
 
 async fn replace_callers(
