@@ -23,13 +23,13 @@ pub(crate) struct Service {
 pub(crate) const COLLECTOR: Service = Service {
     name: "silhouette-collector",
     short: "collector",
-    docs: &["collector.md", "learn.md"],
+    docs: &["collector.md", "learn.md", "check.md", "rules.md"],
 };
 
 pub(crate) const CATALOG: Service = Service {
     name: "silhouette-catalog",
     short: "catalog",
-    docs: &["catalog.md"],
+    docs: &["catalog.md", "rest-api.md"],
 };
 
 impl Service {
