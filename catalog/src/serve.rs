@@ -16,6 +16,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use http::{HeaderMap, StatusCode, header};
 use hyper_util::service::TowerToHyperService;
+use silhouette_serving::directory;
 use silhouette_serving::listen::Listener;
 use silhouette_serving::refusals::Refusals;
 use silhouette_serving::tls::{Tls, TlsError};
@@ -188,20 +189,11 @@ pub fn make_data_dir(config: &Config) -> Result<(), ServeError> {
     if !config.database_url.0.starts_with("sqlite:") {
         return Ok(());
     }
-    make_private_dir(&config.data_dir).map_err(|source| ServeError::Io {
+    directory::make_private(&config.data_dir).map_err(|source| ServeError::Io {
         what: "create the data directory",
         path: config.data_dir.clone(),
         source,
     })
-}
-
-/// Only its owner may look into it: what was discovered is nobody else's business.
-fn make_private_dir(path: &std::path::Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
 }
 
 async fn first_owner(app: &App) -> Result<Option<first::Owner>, ServeError> {

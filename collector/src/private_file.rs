@@ -8,6 +8,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
+use silhouette_serving::directory;
+
 /// What could not be done with a file.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {what} {path}: {source}")]
@@ -45,7 +47,7 @@ pub fn stamp(path: &Path) -> Option<Stamp> {
 
 /// Keeps other commands from changing files of this directory while the result lives; makes the directory when there is none.
 pub fn alone(dir: &Path) -> Result<File, FileError> {
-    fs::create_dir_all(dir)
+    directory::make_private(dir)
         .and_then(|()| File::open(dir))
         .and_then(|dir| dir.lock().map(|()| dir))
         .map_err(FileError::new("lock the directory", dir))

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use axum::Extension;
 use hyper_util::service::TowerToHyperService;
 use silhouette_reconstruct::{HostName, Model};
+use silhouette_serving::directory;
 use silhouette_serving::listen::Listener;
 use silhouette_serving::refusals::Refusals;
 use silhouette_serving::tls::{Tls, TlsError};
@@ -123,7 +124,7 @@ struct Upkeep {
 impl Server {
     /// Does everything that can fail.
     pub async fn start(config: Config) -> Result<Server, ServeError> {
-        fs::create_dir_all(&config.data_dir)
+        directory::make_private(&config.data_dir)
             .map_err(io_error("create the data directory", &config.data_dir))?;
         let lock = lock(&config.data_dir)?;
         let gate = Arc::new(Gate::new(&config)?);

@@ -2,6 +2,7 @@
 
 mod collector;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -390,6 +391,9 @@ async fn a_damaged_journal_costs_what_is_damaged_and_nothing_else() {
 fn one_data_directory_has_one_collector() {
     let dir = tempfile::tempdir().unwrap();
     let collector = Collector::start(dir.path(), &[]);
+    // What passed through gateways is in it.
+    let mode = std::fs::metadata(dir.path().join("data")).unwrap();
+    assert_eq!(mode.permissions().mode() & 0o777, 0o700);
     let refused = Collector::try_start(dir.path(), &[]);
     let Err(log) = refused else { panic!() };
     let pid = format!("pid {}", collector.pid());
