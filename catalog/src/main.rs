@@ -158,7 +158,7 @@ async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
 }
 
 async fn open(storage: &Storage) -> anyhow::Result<Store> {
-    Ok(serve::open(&storage.build()?).await?)
+    Ok(serve::open_existing(&storage.build()?).await?)
 }
 
 /// The store, and who sits at the machine of one of its organisations.
@@ -322,7 +322,8 @@ async fn organisation(command: Organisation) -> anyhow::Result<()> {
             owner_email,
             storage,
         } => {
-            let store = open(&storage).await?;
+            // The first one may be made so, too.
+            let store = serve::open(&storage.build()?).await?;
             if organisations::all(&store)
                 .await?
                 .iter()

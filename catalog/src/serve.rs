@@ -181,6 +181,15 @@ pub async fn open(config: &Config) -> Result<Store, ServeError> {
     Ok(Store::open(&config.database_url.0, config.database_connections).await?)
 }
 
+/// Opens the database that the settings name, where there is one: for commands beside the service.
+///
+/// # Errors
+/// When there is none, or it cannot be opened.
+pub async fn open_existing(config: &Config) -> Result<Store, ServeError> {
+    let url = &config.database_url.0;
+    Ok(Store::open_existing(url, config.database_connections).await?)
+}
+
 /// Makes the data directory, where the database is to lie in one.
 ///
 /// # Errors

@@ -181,6 +181,34 @@ fn commands_work_beside_the_service_and_a_backup_is_a_catalog_again() {
 }
 
 #[test]
+fn commands_make_no_database_where_there_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let mistyped = dir.path().join("mistyped");
+    let file = dir.path().join("backup.gz");
+    let file = file.to_str().unwrap();
+    for command in [
+        vec!["backup", file],
+        vec!["user", "list"],
+        vec!["user", "add", "ada@example.com"],
+        vec!["key", "create", "--user", "ada@example.com", "--name", "x"],
+        vec!["organisation", "list"],
+    ] {
+        let (fine, _, said) = run(&mistyped, &command);
+        assert!(
+            !fine && said.contains("mistyped/catalog.db") && said.contains("--data-dir"),
+            "{command:?}: {said}"
+        );
+    }
+    assert!(!mistyped.exists() && !std::path::Path::new(file).exists());
+    // A database of something else is left alone as well.
+    std::fs::create_dir(&mistyped).unwrap();
+    std::fs::write(mistyped.join("catalog.db"), "").unwrap();
+    let (fine, _, said) = run(&mistyped, &["user", "list"]);
+    assert!(!fine && said.contains("there is no catalog"), "{said}");
+    assert_eq!(std::fs::read_dir(&mistyped).unwrap().count(), 1);
+}
+
+#[test]
 fn a_port_or_a_database_that_is_not_to_be_had_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -9,6 +9,7 @@ mod list;
 mod migrations;
 
 use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,14 @@ pub enum StoreError {
         url: String,
         /// What it said.
         source: sqlx::Error,
+    },
+    /// There is no database of a catalog.
+    #[error(
+        "there is no catalog in the database {url}: say with --data-dir or --database-url where the service has its own, as in its settings"
+    )]
+    Missing {
+        /// Without a password.
+        url: String,
     },
     /// The tables cannot be brought up to date.
     #[error("cannot bring the database {url} up to date: {source}")]
@@ -83,6 +92,32 @@ impl Store {
     /// When the URL is wrong, the database does not answer, or its tables are of a newer version.
     pub async fn open(url: &str, connections: u32) -> Result<Store, StoreError> {
         let store = Store::connect(url, connections).await?;
+        store.migrate(url, None).await?;
+        Ok(store)
+    }
+
+    /// Opens one that is there already: nothing is created for a name that was mistyped.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and when there is none, or one without tables of a catalog.
+    pub async fn open_existing(url: &str, connections: u32) -> Result<Store, StoreError> {
+        let missing = || StoreError::Missing { url: shown(url) };
+        if let Some(path) = url.strip_prefix("sqlite:")
+            && !path.contains('?')
+            && !Path::new(path).exists()
+        {
+            return Err(missing());
+        }
+        let store = Store::connect(url, connections).await?;
+        let any = migrations::any(&store).await;
+        let any = any.map_err(|source| StoreError::Open {
+            url: shown(url),
+            source,
+        })?;
+        if !any {
+            store.close().await;
+            return Err(missing());
+        }
         store.migrate(url, None).await?;
         Ok(store)
     }
