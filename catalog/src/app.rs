@@ -10,6 +10,7 @@ use http::HeaderMap;
 use crate::Refusal;
 use crate::access::Door;
 use crate::access::door::Lifetimes;
+use crate::bodies::Bodies;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -27,6 +28,8 @@ pub struct App {
     pub public_url: String,
     /// What is counted.
     pub metrics: Metrics,
+    /// The memory for large bodies.
+    pub bodies: Bodies,
 }
 
 impl App {
@@ -55,12 +58,15 @@ impl App {
             idle: config.session_idle,
             absolute: config.session_lifetime,
         })?;
+        let metrics = Metrics::default();
+        let bodies = Bodies::new(config.body_memory, metrics.bodies.clone());
         Ok(Arc::new(App {
             store,
             door,
             config,
             public_url,
-            metrics: Metrics::default(),
+            metrics,
+            bodies,
         }))
     }
 

@@ -65,6 +65,8 @@ settings! {
     keep_revisions: Span, "SILHOUETTE_CATALOG_KEEP_REVISIONS", "SPAN", "Storage";
     /// Largest document taken from a collector or an upload, unpacked [default: 50m]
     max_document: Size, "SILHOUETTE_CATALOG_MAX_DOCUMENT", "SIZE", "Bounds";
+    /// Memory for large bodies that are taken at once; who finds none waits, and is told to come again [default: 128m]
+    body_memory: Size, "SILHOUETTE_CATALOG_BODY_MEMORY", "SIZE", "Bounds";
     /// Let documents be imported from private and local addresses [default: false]
     [num_args = 0..=1, default_missing_value = "true"] allow_private_imports: bool, "SILHOUETTE_CATALOG_ALLOW_PRIVATE_IMPORTS", "BOOL", "Bounds";
     /// How long a registration token can be used [default: 48h]
@@ -167,6 +169,8 @@ pub struct Config {
     pub keep_revisions: Option<Duration>,
     /// Bytes of one document, unpacked.
     pub max_document: usize,
+    /// Bytes of large bodies at once.
+    pub body_memory: usize,
     /// Whether documents are fetched from private addresses.
     pub allow_private_imports: bool,
     /// Of a registration token.
@@ -341,6 +345,10 @@ impl Settings {
             max_document: match self.max_document.map_or(50 << 20, |size| size.0) {
                 size if (1 << 10..=1 << 30).contains(&size) => size as usize,
                 size => return Err(range("max_document", &Size(size), "1k to 1g")),
+            },
+            body_memory: match self.body_memory.map_or(128 << 20, |size| size.0) {
+                size if (2 << 20..=1 << 40).contains(&size) => size as usize,
+                size => return Err(range("body_memory", &Size(size), "2m to 1024g")),
             },
             allow_private_imports: self.allow_private_imports.unwrap_or(false),
             token_lifetime: span(

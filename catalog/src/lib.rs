@@ -10,6 +10,7 @@
 pub mod access;
 pub mod app;
 pub mod audit;
+pub mod bodies;
 pub mod cli;
 pub mod config;
 pub mod hash;

@@ -11,6 +11,8 @@ use prometheus_client::registry::Registry;
 use silhouette_serving::listen;
 use silhouette_serving::refusals::Refusal;
 
+use crate::bodies::Meters;
+
 /// A class of answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Answer {
@@ -41,6 +43,8 @@ pub struct Metrics {
     pub revisions: Family<Outcome, Counter>,
     /// Heartbeats of collectors.
     pub heartbeats: Counter,
+    /// Memory for large bodies.
+    pub bodies: Meters,
 }
 
 impl Default for Metrics {
@@ -53,6 +57,7 @@ impl Default for Metrics {
             open: Gauge::default(),
             revisions: Family::default(),
             heartbeats: Counter::default(),
+            bodies: Meters::default(),
         };
         let registry = &mut metrics.registry;
         registry.register(
@@ -84,6 +89,27 @@ impl Default for Metrics {
             "heartbeats",
             "Heartbeats of collectors",
             metrics.heartbeats.clone(),
+        );
+        let bodies = metrics.bodies.clone();
+        registry.register(
+            "body_memory_bytes",
+            "Memory set aside for large bodies",
+            bodies.held,
+        );
+        registry.register(
+            "body_memory_peak_bytes",
+            "The most memory that was set aside for large bodies at once",
+            bodies.peak,
+        );
+        registry.register(
+            "bodies_waiting",
+            "Requests whose large bodies wait for memory",
+            bodies.waiting,
+        );
+        registry.register(
+            "bodies_refused",
+            "Large bodies that were given up for want of memory",
+            bodies.refused,
         );
         metrics
     }

@@ -65,6 +65,12 @@ pub enum Refusal {
         /// Until then.
         seconds: u64,
     },
+    /// No memory for it now. 503.
+    #[error("too many large bodies are being taken at once; come again in {seconds} s")]
+    Busy {
+        /// When to come again.
+        seconds: u64,
+    },
     /// Our own fault. 500; the text is for the log.
     #[error("inside: {0}")]
     Internal(String),

@@ -16,6 +16,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use http::{HeaderMap, StatusCode, header};
 use hyper_util::service::TowerToHyperService;
+use prometheus_client::metrics::gauge::Gauge;
 use silhouette_serving::directory;
 use silhouette_serving::listen::Listener;
 use silhouette_serving::refusals::Refusals;
@@ -30,7 +31,7 @@ use crate::config::{Audience, Config};
 use crate::imports::FetchRules;
 use crate::inventory::Thinning;
 use crate::metrics::Answer;
-use crate::sources;
+use crate::sources::{self, Fetching};
 use crate::store::{Store, StoreError};
 use crate::{Millis, Refusal};
 
@@ -240,23 +241,32 @@ pub fn router(app: &Arc<App>) -> Router {
         .with_state(app.clone())
         .merge(crate::rest::router(app.clone()))
         .merge(crate::web::router(app.clone()))
-        .layer(from_fn_with_state(app.clone(), in_time))
+        .layer(from_fn_with_state(app.clone(), counted))
 }
 
-/// Counts answers, and gives up on those that take too long: a body that never ends, a database that never answers.
-async fn in_time(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+/// Gives up on answers that take too long: a body that never ends, a database that never answers. Who stands around it says so in
+/// its own words.
+pub(crate) async fn in_time(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    tokio::time::timeout(app.config.request_timeout, next.run(request))
+        .await
+        .unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response())
+}
+
+/// A request that is being answered, also when its client leaves.
+struct Open(Gauge);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Counts answers.
+async fn counted(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     app.metrics.open.inc();
-    let answer = tokio::time::timeout(app.config.request_timeout, next.run(request)).await;
-    app.metrics.open.dec();
-    let answer = answer.unwrap_or_else(|_| {
-        let close = [(header::CONNECTION, "close")];
-        (
-            StatusCode::REQUEST_TIMEOUT,
-            close,
-            "the request took too long\n",
-        )
-            .into_response()
-    });
+    let open = Open(app.metrics.open.clone());
+    let answer = next.run(request).await;
+    drop(open);
     let status = match answer.status().as_u16() {
         100..=199 => "1xx",
         200..=299 => "2xx",
@@ -355,6 +365,11 @@ async fn syncs(app: &App) -> Result<(), Refusal> {
         private_addresses: app.config.allow_private_imports,
         ..FetchRules::default()
     };
-    sources::fetch_due(&app.store, &rules, every, Millis::now).await?;
+    let how = Fetching {
+        rules,
+        bodies: app.bodies.clone(),
+        every,
+    };
+    sources::fetch_due(&app.store, &how, Millis::now).await?;
     Ok(())
 }

@@ -13,6 +13,7 @@ use documents::{Collector, document, observed, source};
 use people::{at, door, organisation, user};
 use silhouette_catalog::Refusal;
 use silhouette_catalog::access::Actor;
+use silhouette_catalog::bodies::{self, Bodies};
 use silhouette_catalog::ids::{ApiId, SourceId};
 use silhouette_catalog::imports::{self, FetchRules, Imported, Outcome, Upload, fetch};
 use silhouette_catalog::inventory::{self, *};
@@ -441,6 +442,10 @@ fn moved(to: &str) -> String {
     )
 }
 
+fn bodies() -> Bodies {
+    Bodies::new(64 << 20, bodies::Meters::default())
+}
+
 #[tokio::test]
 async fn fetching_keeps_to_the_rules() {
     let rules = FetchRules {
@@ -449,7 +454,7 @@ async fn fetching_keeps_to_the_rules() {
         ..FetchRules::default()
     };
     let (url, thread) = serve(vec![moved("/next"), ok("{}")]);
-    let fetched = fetch(&url, &rules).await.unwrap();
+    let fetched = fetch(&url, &rules, &bodies()).await.unwrap();
     assert_eq!(
         (fetched.url.path(), &fetched.text[..]),
         ("/next", b"{}".as_slice())
@@ -457,7 +462,10 @@ async fn fetching_keeps_to_the_rules() {
     thread.join().unwrap();
     let check = async |answers: Vec<String>, rules: FetchRules, expected: &str| {
         let (url, thread) = serve(answers);
-        let error = fetch(&url, &rules).await.unwrap_err().to_string();
+        let error = fetch(&url, &rules, &bodies())
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(expected), "{error}");
         thread.join().unwrap();
     };
@@ -495,7 +503,7 @@ async fn fetching_keeps_to_the_rules() {
     )
     .await;
     let check = async |url: &str, expected: &str| {
-        let error = fetch(url, &FetchRules::default())
+        let error = fetch(url, &FetchRules::default(), &bodies())
             .await
             .unwrap_err()
             .to_string();
@@ -515,9 +523,13 @@ async fn fetching_keeps_to_the_rules() {
         timeout: Duration::from_millis(50),
         ..rules
     };
-    let error = fetch(&format!("http://{}/", silent.local_addr().unwrap()), &short)
-        .await
-        .unwrap_err();
+    let error = fetch(
+        &format!("http://{}/", silent.local_addr().unwrap()),
+        &short,
+        &bodies(),
+    )
+    .await
+    .unwrap_err();
     assert!(error.to_string().contains("did not deliver"), "{error}");
 }
 

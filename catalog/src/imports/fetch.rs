@@ -9,11 +9,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use reqwest::Response;
 use reqwest::header::LOCATION;
+use tokio::time::Instant;
 use url::{Host, Url};
 
 use super::address::refused;
 use crate::Refusal;
+use crate::bodies::{self, Bodies, Room};
 
 /// What may be fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,27 +43,66 @@ impl Default for FetchRules {
 }
 
 /// What came.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Fetched {
     /// Where it came from, after redirects.
     pub url: Url,
     /// The document.
     pub text: Bytes,
+    /// The memory it takes.
+    pub room: Option<Room>,
 }
 
 /// Fetches a document.
 ///
 /// # Errors
-/// [`Refusal::Invalid`] on `url`, saying which hop failed and why; [`Refusal::TooLarge`].
-pub async fn fetch(url: &str, rules: &FetchRules) -> Result<Fetched, Refusal> {
-    match tokio::time::timeout(rules.timeout, follow(url, rules)).await {
-        Ok(done) => done,
-        Err(_) => Err(wrong(format!(
-            "{} did not deliver within {} s",
-            shown(url),
-            rules.timeout.as_secs()
-        ))),
+/// [`Refusal::Invalid`] on `url`, saying which hop failed and why; [`Refusal::TooLarge`]; [`Refusal::Busy`].
+pub async fn fetch(url: &str, rules: &FetchRules, bodies: &Bodies) -> Result<Fetched, Refusal> {
+    let mut deadline = Instant::now() + rules.timeout;
+    let late = || {
+        let seconds = rules.timeout.as_secs();
+        wrong(format!("{} did not deliver within {seconds} s", shown(url)))
+    };
+    let found = tokio::time::timeout_at(deadline, follow(url, rules)).await;
+    let (url, mut response) = found.map_err(|_| late())??;
+    let too_large = |size: u64| Refusal::TooLarge {
+        what: "the document",
+        size,
+        limit: rules.max_bytes,
+    };
+    let length = response.content_length();
+    if let Some(size) = length.filter(|size| *size > rules.max_bytes) {
+        return Err(too_large(size));
     }
+    let mut text = BytesMut::new();
+    let mut room = None;
+    loop {
+        let chunk = tokio::time::timeout_at(deadline, response.chunk()).await;
+        let chunk = chunk
+            .map_err(|_| late())?
+            .map_err(|error| wrong(format!("{}: {}", shown(url.as_str()), why(&error))))?;
+        let Some(chunk) = chunk else { break };
+        let size = text.len() + chunk.len();
+        if size as u64 > rules.max_bytes {
+            return Err(too_large(size as u64));
+        }
+        if size > bodies::SMALL && room.is_none() {
+            let most = usize::try_from(length.unwrap_or(rules.max_bytes)).unwrap_or(usize::MAX);
+            let asked = Instant::now();
+            room = Some(bodies.room(most).await?);
+            // That we wait is not the server's fault.
+            deadline += asked.elapsed();
+        }
+        text.extend_from_slice(&chunk);
+    }
+    if let Some(room) = &mut room {
+        room.shrink(text.len());
+    }
+    Ok(Fetched {
+        url,
+        text: text.freeze(),
+        room,
+    })
 }
 
 fn wrong(message: String) -> Refusal {
@@ -81,7 +123,8 @@ fn shown(url: &str) -> String {
     format!("`{}`", cut.chars().take(200).collect::<String>())
 }
 
-async fn follow(url: &str, rules: &FetchRules) -> Result<Fetched, Refusal> {
+/// The first answer that is no redirect, and where it came from.
+async fn follow(url: &str, rules: &FetchRules) -> Result<(Url, Response), Refusal> {
     let mut url = Url::parse(url.trim()).map_err(|_| {
         wrong(format!(
             "{} is no absolute URL; one looks like https://api.example.com/openapi.json",
@@ -91,7 +134,7 @@ async fn follow(url: &str, rules: &FetchRules) -> Result<Fetched, Refusal> {
     let mut left = rules.redirects;
     loop {
         let addresses = check(&url, rules).await?;
-        let mut response = client(&url, &addresses)?
+        let response = client(&url, &addresses)?
             .get(url.clone())
             .header("accept", "application/json, application/yaml, */*;q=0.5")
             .send()
@@ -129,33 +172,7 @@ async fn follow(url: &str, rules: &FetchRules) -> Result<Fetched, Refusal> {
         if !status.is_success() {
             return Err(wrong(format!("{} answers {status}", shown(url.as_str()))));
         }
-        let too_large = |size: u64| Refusal::TooLarge {
-            what: "the document",
-            size,
-            limit: rules.max_bytes,
-        };
-        if let Some(size) = response
-            .content_length()
-            .filter(|size| *size > rules.max_bytes)
-        {
-            return Err(too_large(size));
-        }
-        let mut text = BytesMut::new();
-        loop {
-            let chunk = response.chunk().await;
-            let chunk = chunk
-                .map_err(|error| wrong(format!("{}: {}", shown(url.as_str()), why(&error))))?;
-            let Some(chunk) = chunk else { break };
-            text.extend_from_slice(&chunk);
-            let size = text.len() as u64;
-            if size > rules.max_bytes {
-                return Err(too_large(size));
-            }
-        }
-        return Ok(Fetched {
-            url,
-            text: text.freeze(),
-        });
+        return Ok((url, response));
     }
 }
 

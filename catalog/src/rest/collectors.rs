@@ -2,7 +2,7 @@
 //!
 //! In: registration tokens, credentials, heartbeats, revisions and what was seen. Out: what the core says, as JSON; refusals as
 //! problem documents whose types collectors act on. A revision is committed before it is answered for. What a body unpacks to is
-//! bounded before it is unpacked, and only so many are worked on at once.
+//! bounded before it is unpacked.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -15,13 +15,14 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
+use hyper::body::Body as _;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 
 use super::envelope::Context;
-use super::extract::{self, Path, body, is_json, read_json, unsupported};
+use super::extract::{self, Path, is_json, read_json, unsupported};
 use super::problem::{MALFORMED_BODY, Problem, TOO_LARGE};
 use crate::app::App;
+use crate::bodies::{self, Bodies, BodyError, Room};
 use crate::inventory::{
     AcceptRevision, Accepted, CallerKind, Seen, SeenCaller, SeenOperation, accept_revision,
     report_seen,
@@ -35,12 +36,11 @@ use crate::{Millis, Refusal};
 
 /// Bytes of a report of what was seen.
 const MAX_SEEN: usize = 16 << 20;
-/// Documents that are unpacked and read at once: each may be of the largest size.
-const AT_ONCE: usize = 4;
+/// Bytes of a registration: nobody has shown a token yet when it is read.
+const MAX_REGISTRATION: usize = 64 << 10;
 
 /// What collectors call.
 pub(super) fn router() -> Router<Arc<App>> {
-    let turns = Arc::new(Semaphore::new(AT_ONCE));
     Router::new()
         .route("/collector/v1/registrations", post(register))
         .route("/collector/v1/registration", delete(leave))
@@ -48,9 +48,7 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/collector/v1/credential", post(rotate))
         .route(
             "/collector/v1/hosts/{host}/revisions/{sequence}",
-            put(async move |state, credential, path, headers, request| {
-                revision(state, credential, path, headers, request, turns).await
-            }),
+            put(revision),
         )
         .route("/collector/v1/hosts/{host}/seen", put(seen))
 }
@@ -126,7 +124,8 @@ async fn register(State(app): State<Arc<App>>, request: Request) -> Result<Respo
         .extensions
         .get::<Context>()
         .map(|context| context.correlation.clone());
-    let new: NewRegistration = json(Request::from_parts(parts, sent), extract::MAX_BODY).await?;
+    let new: NewRegistration =
+        json(&app, Request::from_parts(parts, sent), MAX_REGISTRATION).await?;
     let collector = NewCollector {
         token: &token,
         instance: &new.instance,
@@ -211,7 +210,7 @@ async fn heartbeat(
     Credential { collector, address }: Credential,
     request: Request,
 ) -> Result<Response, Problem> {
-    let sent: SentBeat = json(request, extract::MAX_BODY).await?;
+    let sent: SentBeat = json(&app, request, extract::MAX_BODY).await?;
     let sync = match sent.sync {
         None => None,
         Some(sync) => Some(SyncReport {
@@ -282,7 +281,6 @@ async fn revision(
     Path((host, sequence)): Path<(String, String)>,
     headers: HeaderMap,
     request: Request,
-    turns: Arc<Semaphore>,
 ) -> Result<Response, Problem> {
     // Below i64::MAX: that is what the database can count to.
     let sequence = sequence
@@ -299,9 +297,7 @@ async fn revision(
     let emitted = header(&headers, "silhouette-emitted").and_then(Millis::parse);
     let coding = Coding::of(&headers)?;
     let limit = app.config.max_document;
-    let sent = body(request, limit).await?;
-    let turn = turns.acquire().await;
-    let text = coding.plain(sent, limit).await?;
+    let (text, room) = coding.read(&app.bodies, request, limit, 1).await?;
     let pushed = AcceptRevision {
         organisation: collector.organisation,
         source: collector.source,
@@ -314,7 +310,7 @@ async fn revision(
         limit: limit as u64,
     };
     let accepted = accept_revision(&app.store, pushed, Millis::now()).await;
-    drop(turn);
+    drop(room);
     let outcome = match &accepted {
         Ok(Accepted::Created { .. }) => "kept",
         Ok(Accepted::Same { .. }) => "same",
@@ -366,17 +362,59 @@ impl Coding {
         }
     }
 
-    /// The plain bytes of a body, at most so many.
-    async fn plain(self, sent: Bytes, limit: usize) -> Result<Bytes, Problem> {
+    /// The plain bytes of a body, at most so many. `copies`: how often they are in memory at once.
+    async fn read(
+        self,
+        bodies: &Bodies,
+        request: Request,
+        limit: usize,
+        copies: usize,
+    ) -> Result<(Bytes, Room), Problem> {
         match self {
-            Coding::Plain => Ok(sent),
-            Coding::Gzip => tokio::task::spawn_blocking(move || unpack(&sent, limit))
-                .await
-                .map_err(|error| {
-                    Refusal::Internal(format!("a body cannot be unpacked: {error}"))
-                })?,
+            Coding::Plain => Ok(bodies.read(request, limit, copies).await?),
+            Coding::Gzip => gzip(bodies, request, limit, copies).await,
         }
     }
+}
+
+/// What a gzip body of at most so many bytes unpacks to, of at most as many.
+async fn gzip(
+    bodies: &Bodies,
+    request: Request,
+    limit: usize,
+    copies: usize,
+) -> Result<(Bytes, Room), Problem> {
+    // Small ones, which is most of them, need no room to come in, and then only the room for what they unpack to. A larger one takes
+    // both at once: who holds room does not wait for more.
+    let length = request.body().size_hint().upper();
+    let length = length.map_or(limit, |length| usize::try_from(length).unwrap_or(limit));
+    let length = length.min(limit);
+    let (sent, mut room) = if length <= bodies::SMALL {
+        bodies.read(request, limit, 1).await?
+    } else {
+        let all = 1 + copies * limit.div_ceil(length);
+        bodies.read(request, limit, all).await?
+    };
+    let trial = unpacked(sent.clone(), limit.min(bodies::SMALL)).await;
+    let text = match trial {
+        Err(problem)
+            if problem.status == StatusCode::PAYLOAD_TOO_LARGE && limit > bodies::SMALL =>
+        {
+            if length <= bodies::SMALL {
+                let most = limit.saturating_mul(copies);
+                room = bodies.room(most).await.map_err(BodyError::from)?;
+            }
+            unpacked(sent, limit).await?
+        }
+        other => other?,
+    };
+    room.shrink(text.len().saturating_mul(copies));
+    Ok((text, room))
+}
+
+async fn unpacked(sent: Bytes, limit: usize) -> Result<Bytes, Problem> {
+    let work = tokio::task::spawn_blocking(move || unpack(&sent, limit)).await;
+    work.map_err(|error| Refusal::Internal(format!("a body cannot be unpacked: {error}")))?
 }
 
 /// The plain bytes of a gzip body, of at most so many bytes.
@@ -436,7 +474,7 @@ async fn seen(
     Path(host): Path<String>,
     request: Request,
 ) -> Result<StatusCode, Problem> {
-    let sent: SentSeen = json(request, MAX_SEEN).await?;
+    let sent: SentSeen = json(&app, request, MAX_SEEN).await?;
     let time = |text: Option<String>| text.as_deref().and_then(Millis::parse);
     let seen = Seen {
         exchanges: sent.exchanges,
@@ -490,6 +528,7 @@ async fn seen(
 
 /// A JSON body of at most so many bytes, plain or gzip. Members that are not known are left out: a newer collector may send them.
 async fn json<T: serde::de::DeserializeOwned>(
+    app: &App,
     request: Request,
     limit: usize,
 ) -> Result<T, Problem> {
@@ -497,8 +536,9 @@ async fn json<T: serde::de::DeserializeOwned>(
         return Err(unsupported(&request, "application/json"));
     }
     let coding = Coding::of(request.headers())?;
-    let sent = body(request, limit).await?;
-    read_json(&coding.plain(sent, limit).await?)
+    // What is read from it takes about as much again.
+    let (bytes, _room) = coding.read(&app.bodies, request, limit, 2).await?;
+    read_json(&bytes)
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ const COMMON: &str = "Send an API key in `X-Auth`. Lists take `pageNumber` and `
     echoed and logged. Times are RFC 3339 in UTC, ids are UUIDs.";
 
 /// Refusals: status, name of the component, description.
-const REFUSALS: [(u16, &str, &str); 9] = [
+const REFUSALS: [(u16, &str, &str); 11] = [
     (
         400,
         "BadRequest",
@@ -113,6 +113,11 @@ const REFUSALS: [(u16, &str, &str); 9] = [
         "NotFound",
         "There is no such thing in this organisation.",
     ),
+    (
+        408,
+        "Timeout",
+        "The body did not come, or the answer was not made, in time.",
+    ),
     (409, "Conflict", "Something stands in the way."),
     (413, "TooLarge", "The body is larger than what is taken."),
     (
@@ -129,6 +134,11 @@ const REFUSALS: [(u16, &str, &str); 9] = [
         429,
         "TooManyRequests",
         "Too many unknown keys came from this address.",
+    ),
+    (
+        503,
+        "Busy",
+        "So many large bodies are being taken at once that there is no memory for another one.",
     ),
 ];
 
@@ -190,9 +200,9 @@ fn complete(operation: &mut Value, used: &mut Vec<u16>) {
         return;
     };
     // Also without an id in the path: the organisation or the user of a header may not be there.
-    let mut statuses = vec![400, 401, 403, 404, 429];
+    let mut statuses = vec![400, 401, 403, 404, 408, 429];
     if has_body {
-        statuses.extend([413, 415, 422]);
+        statuses.extend([413, 415, 422, 503]);
     }
     for status in statuses {
         responses.entry(status.to_string()).or_insert(json!({}));
@@ -288,7 +298,7 @@ fn components(document: &mut Value, used: &[u16]) {
         .filter(|(status, ..)| used.contains(status))
         .map(|(status, name, description)| {
             let mut response = refusal(description);
-            if *status == 429 {
+            if [429, 503].contains(status) {
                 response["headers"]["Retry-After"] = json!({"description": "Seconds to wait.",
                     "schema": {"type": "integer", "minimum": 0}});
             }

@@ -12,7 +12,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER,
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER,
     WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -32,6 +32,34 @@ pub(super) struct Context {
     pub(super) correlation: String,
     /// Who made it, once that is known: for the log.
     pub(super) actor: Arc<OnceLock<String>>,
+    callers: Callers,
+}
+
+/// Who calls a part of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Callers {
+    /// Programs of people, with a key; now and then.
+    Programs,
+    /// Collectors, with a credential; all the time.
+    Collectors,
+}
+
+impl Callers {
+    fn of(path: &str) -> Callers {
+        match path.strip_prefix("/collector") {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => Callers::Collectors,
+            _ => Callers::Programs,
+        }
+    }
+
+    /// What a caller has to show.
+    fn challenge(self) -> &'static str {
+        match self {
+            Callers::Programs => "xAuth realm=\"Silhouette catalog\"",
+            // RFC 6750, 3.
+            Callers::Collectors => "Bearer realm=\"Silhouette catalog\"",
+        }
+    }
 }
 
 /// The correlation id of a request: its own where it is printable and of at most 128 characters, else a new one.
@@ -60,6 +88,7 @@ pub(super) async fn wrap(mut request: Request, next: Next) -> Response {
     let context = Context {
         correlation: correlation(request.headers()),
         actor: Arc::default(),
+        callers: Callers::of(request.uri().path()),
     };
     request.extensions_mut().insert(context.clone());
     let method = request.method().clone();
@@ -76,7 +105,7 @@ pub(super) async fn wrap(mut request: Request, next: Next) -> Response {
     let mut inside = None;
     if let Some(problem) = problem {
         inside.clone_from(&problem.inside);
-        response = written(problem, &context.correlation, &method, response.headers());
+        response = written(problem, &context, &method, response.headers());
     }
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&context.correlation) {
@@ -108,6 +137,10 @@ pub(super) async fn wrap(mut request: Request, next: Next) -> Response {
         Some(reason) => {
             tracing::error!(%method, path, route, status, micros, actor, correlation, reason, "request failed inside");
         }
+        // Collectors call all the time; what changes with them is logged where it changes.
+        None if context.callers == Callers::Collectors && status < 400 => {
+            tracing::debug!(%method, path, route, status, micros, actor, correlation, "request");
+        }
         None => {
             tracing::info!(%method, path, route, status, micros, actor, correlation, "request");
         }
@@ -127,10 +160,10 @@ fn wordless(response: &Response) -> Option<Problem> {
 }
 
 /// The problem as an answer; headers that belong to the status (`Allow`) stay.
-fn written(problem: Problem, correlation: &str, method: &Method, headers: &HeaderMap) -> Response {
+fn written(problem: Problem, context: &Context, method: &Method, headers: &HeaderMap) -> Response {
     let retry_after = problem.retry_after;
     let bodiless = matches!(*method, Method::GET | Method::HEAD | Method::DELETE);
-    let document = problem.into_document(correlation, bodiless);
+    let document = problem.into_document(&context.correlation, bodiless);
     let status = StatusCode::from_u16(document.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let text = serde_json::to_vec(&document).unwrap_or_default();
     let mut response = (status, Body::from(text)).into_response();
@@ -149,8 +182,12 @@ fn written(problem: Problem, correlation: &str, method: &Method, headers: &Heade
         // RFC 9110, 15.5.2: a 401 says what would have been right.
         out.insert(
             WWW_AUTHENTICATE,
-            HeaderValue::from_static("xAuth realm=\"Silhouette catalog\""),
+            HeaderValue::from_static(context.callers.challenge()),
         );
+    }
+    if status == StatusCode::REQUEST_TIMEOUT {
+        // RFC 9110, 15.5.9: what else comes on this connection would not be understood.
+        out.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
@@ -158,6 +195,18 @@ fn written(problem: Problem, correlation: &str, method: &Method, headers: &Heade
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn collectors_show_a_bearer_token_and_others_a_key() {
+        for (path, scheme) in [
+            ("/collector/v1/heartbeats", "Bearer "),
+            ("/collector", "Bearer "),
+            ("/collectors", "xAuth "),
+            ("/api/v1/apis", "xAuth "),
+        ] {
+            assert!(Callers::of(path).challenge().starts_with(scheme), "{path}");
+        }
+    }
 
     #[test]
     fn correlation_ids_are_echoed_when_they_are_printable_and_short() {

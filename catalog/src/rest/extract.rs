@@ -3,21 +3,24 @@
 //! In: requests as they come. Out: values that are right in form. What is not becomes a problem document that names the
 //! parameter or field; a path that cannot be the id of anything is not found.
 
+use std::sync::Arc;
+
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::problem::{
-    INVALID_PARAMETER, MALFORMED_BODY, NOT_FOUND, Problem, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE,
+    INVALID_PARAMETER, MALFORMED_BODY, NOT_FOUND, Problem, UNSUPPORTED_MEDIA_TYPE,
 };
 use super::query::Pairs;
+use crate::app::App;
+use crate::bodies;
 use crate::store::Page;
 
 /// Bytes of a body, unless an operation takes documents.
-pub(super) const MAX_BODY: usize = 1 << 20;
+pub(super) const MAX_BODY: usize = bodies::SMALL;
 
 /// The variable segments of the path.
 #[derive(Debug)]
@@ -82,35 +85,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for List<T> {
 #[derive(Debug)]
 pub(super) struct Json<T>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Json<T>, Problem> {
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Json<T>, Problem> {
         if !is_json(&request) {
             return Err(unsupported(&request, "application/json"));
         }
-        let bytes = body(request, MAX_BODY).await?;
+        let (bytes, _room) = app.bodies.read(request, MAX_BODY, 1).await?;
         read_json(&bytes).map(Json)
     }
-}
-
-/// The whole body, of at most so many bytes.
-pub(super) async fn body(request: Request, limit: usize) -> Result<bytes::Bytes, Problem> {
-    match Limited::new(request.into_body(), limit).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large(limit)),
-        Err(_) => Err(Problem::new(
-            MALFORMED_BODY,
-            "the body ended before it was whole",
-        )),
-    }
-}
-
-pub(super) fn too_large(limit: usize) -> Problem {
-    Problem::new(
-        TOO_LARGE,
-        format!("the body has more than {limit} bytes, which is the most that is taken"),
-    )
 }
 
 /// The media type of a body, in lower case and without parameters.

@@ -35,6 +35,7 @@ use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
+use crate::serve::in_time;
 
 pub use definitions::{DEFINITIONS, Definition};
 pub use envelope::correlation;
@@ -64,6 +65,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api", any(nothing))
         .route("/api/{*rest}", any(nothing))
         .layer(Extension(Arc::<keys::UnknownKeys>::default()))
+        .layer(middleware::from_fn_with_state(app.clone(), in_time))
         .layer(middleware::from_fn(envelope::wrap))
         .with_state(app)
 }

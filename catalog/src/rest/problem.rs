@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::Refusal;
+use crate::bodies::{BodyError, Busy};
 
 /// A kind of problem: the last word of its `type`, and what it means wherever it occurs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,8 @@ kinds! {
         "There is no such thing in this organisation, or no such path.";
     METHOD_NOT_ALLOWED = "method-not-allowed", 405, "The method is not allowed",
         "The path exists; `Allow` says for which methods.";
+    TIMEOUT = "timeout", 408, "It took too long",
+        "The body took too long to come, or the answer to be made; or the body came slowly while others were waiting. Send it again.";
     TOO_LARGE = "too-large", 413, "Too large",
         "The body or the document in it is larger than what is taken.";
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type", 415, "The media type is not taken",
@@ -56,6 +59,8 @@ kinds! {
         "Too many unknown keys came from this address. `Retry-After` says for how long to wait.";
     INTERNAL = "internal", 500, "Something went wrong inside",
         "Our own fault. The log has the reason under the correlation id.";
+    BUSY = "busy", 503, "Too much at once",
+        "So many large bodies are being taken at once that there is no memory for another one. `Retry-After` says for how long to wait.";
 }
 
 /// A problem on its way out.
@@ -198,6 +203,10 @@ impl Problem {
         let kind = KINDS.iter().find(|kind| kind.status == status.as_u16());
         match status {
             StatusCode::NOT_FOUND => Problem::new(NOT_FOUND, "there is nothing at this path"),
+            StatusCode::REQUEST_TIMEOUT => Problem::new(
+                TIMEOUT,
+                "the body did not come, or the answer was not made, within the time for a request (the setting `request_timeout`)",
+            ),
             _ => match kind {
                 Some(kind) => Problem::new(*kind, kind.title),
                 None if status.is_client_error() => Problem::special(
@@ -259,6 +268,7 @@ impl From<Refusal> for Problem {
             }
             Refusal::TooLarge { .. } => Problem::new(TOO_LARGE, text),
             Refusal::TooMany { seconds } => Problem::new(TOO_MANY, text).retry_after(seconds),
+            Refusal::Busy { seconds } => Problem::new(BUSY, text).retry_after(seconds),
             Refusal::Internal(inside) => Problem {
                 inside: Some(inside.into()),
                 ..Problem::new(
@@ -266,6 +276,18 @@ impl From<Refusal> for Problem {
                     "it is not your fault; the log has the reason under the correlation id",
                 )
             },
+        }
+    }
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Problem {
+        let text = error.to_string();
+        match error {
+            BodyError::TooLarge { .. } => Problem::new(TOO_LARGE, text),
+            BodyError::Busy(Busy { seconds }) => Problem::new(BUSY, text).retry_after(seconds),
+            BodyError::Slow => Problem::new(TIMEOUT, text),
+            BodyError::Cut => Problem::new(MALFORMED_BODY, text),
         }
     }
 }
@@ -333,6 +355,7 @@ mod tests {
                 413,
             ),
             (Refusal::TooMany { seconds: 3 }, 429),
+            (Refusal::Busy { seconds: 3 }, 503),
             (Refusal::Internal("password=hunter2".to_owned()), 500),
         ];
         for (refusal, status) in all {

@@ -16,7 +16,7 @@ pub use collector::{
     SyncState, authenticate, beat, list as collectors, revoke as revoke_collector,
     rotate as rotate_credential, unregister,
 };
-pub use fetching::fetch_due;
+pub use fetching::{Fetching, fetch_due};
 pub use names::{name, names};
 pub use registration::{
     MadeToken, New as NewCollector, Registration, RegistrationRefusal, Token, make as make_token,

@@ -53,6 +53,7 @@ pub(super) fn status_of(refusal: &Refusal) -> StatusCode {
         Refusal::Conflict { .. } => StatusCode::CONFLICT,
         Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Refusal::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -67,11 +68,12 @@ impl From<Refusal> for Fault {
             StatusCode::CONFLICT => "Something stands in the way",
             StatusCode::PAYLOAD_TOO_LARGE => "Too large",
             StatusCode::TOO_MANY_REQUESTS => "Too many attempts",
+            StatusCode::SERVICE_UNAVAILABLE => "Too much at once",
             StatusCode::INTERNAL_SERVER_ERROR => "Something went wrong here",
             _ => "Not understood",
         };
         let retry_after = match &refusal {
-            Refusal::TooMany { seconds } => Some(*seconds),
+            Refusal::TooMany { seconds } | Refusal::Busy { seconds } => Some(*seconds),
             _ => None,
         };
         if status == StatusCode::INTERNAL_SERVER_ERROR {

@@ -92,6 +92,10 @@ pub(super) async fn wrap(
         if let Some(allow) = allow {
             headers.insert(http::header::ALLOW, allow);
         }
+        if fault.status == StatusCode::REQUEST_TIMEOUT {
+            // RFC 9110, 15.5.9.
+            headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(seconds) = fault.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -160,12 +164,16 @@ impl Fault {
         (failed && wordless).then(|| Fault::plain(status))
     }
 
-    fn plain(status: StatusCode) -> Fault {
+    pub(super) fn plain(status: StatusCode) -> Fault {
         let (title, detail) = match status {
             StatusCode::NOT_FOUND => ("Not found", "There is no such page."),
             StatusCode::METHOD_NOT_ALLOWED => {
                 ("Not possible", "This address does not take such a request.")
             }
+            StatusCode::REQUEST_TIMEOUT => (
+                "It took too long",
+                "What was sent did not come in time, or the answer was not made in time. Send it again.",
+            ),
             StatusCode::PAYLOAD_TOO_LARGE => {
                 ("Too large", "What was sent is larger than is taken.")
             }

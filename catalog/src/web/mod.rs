@@ -26,6 +26,7 @@ use std::sync::Arc;
 use axum::{Router, middleware};
 
 use crate::app::App;
+use crate::serve::in_time;
 
 /// What handlers get.
 #[derive(Debug)]
@@ -50,8 +51,10 @@ impl Web {
 /// The pages. What is not found anywhere else is answered here.
 pub fn router(app: Arc<App>) -> Router {
     let public = url::Url::parse(&app.public_url).ok();
+    let timed = middleware::from_fn_with_state(app.clone(), in_time);
     let web = Arc::new(Web { app, public });
     pages::routes(&web)
+        .layer(timed)
         .layer(middleware::from_fn_with_state(
             Arc::clone(&web),
             envelope::wrap,

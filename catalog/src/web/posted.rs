@@ -6,20 +6,23 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts as _, Multipart, Request};
+use axum::extract::multipart::MultipartError;
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts as _, Multipart, Request};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use subtle::ConstantTimeEq as _;
 
 use super::answer::{Fault, refused};
 use super::person::Person;
 use super::{Web, origin};
 use crate::Refusal;
+use crate::bodies::{self, Bodies, BodyError, Room};
 
 /// Bytes of a form without a file.
 const FORM: usize = 512 * 1024;
+/// Bytes of a form of somebody who is not signed in.
+const STRANGERS_FORM: usize = 64 * 1024;
 /// Room for the other fields beside a file.
 const BESIDE: u64 = 256 * 1024;
 
@@ -45,6 +48,12 @@ impl Fields {
             .map_or("", |(_, value)| value)
     }
 
+    /// As [`Fields::get`], taken out: it may be a whole document.
+    pub(super) fn take(&mut self, name: &str) -> String {
+        let found = self.0.iter_mut().find(|(there, _)| there == name);
+        found.map_or_else(String::new, |(_, value)| std::mem::take(value))
+    }
+
     /// All of the name.
     pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0
@@ -66,6 +75,8 @@ pub(super) struct Posted {
     pub(super) fields: Fields,
     /// A file's name and contents, when one was sent.
     pub(super) file: Option<(String, Bytes)>,
+    /// The memory they take, held until the handler is done: it leaves this where it is.
+    _room: Option<Room>,
 }
 
 /// What is said to a form that is not one of ours.
@@ -85,15 +96,21 @@ pub(super) fn same(given: &str, kept: &str) -> bool {
 }
 
 /// The fields of a form that is not sent by somebody signed in.
-pub(super) async fn fields(request: Request) -> Result<Fields, Response> {
-    Ok(Fields::parse(&body(request, FORM).await?))
+pub(super) async fn fields(bodies: &Bodies, request: Request) -> Result<Fields, Response> {
+    Ok(Fields::parse(&body(bodies, request, STRANGERS_FORM).await?))
 }
 
-async fn body(request: Request, limit: usize) -> Result<Bytes, Response> {
-    match Limited::new(request.into_body(), limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large(limit as u64)),
-        Err(error) => Err(unreadable(&error.to_string())),
+async fn body(bodies: &Bodies, request: Request, limit: usize) -> Result<Bytes, Response> {
+    let (bytes, _room) = bodies.read(request, limit, 1).await.map_err(stopped)?;
+    Ok(bytes)
+}
+
+fn stopped(error: BodyError) -> Response {
+    match error {
+        BodyError::TooLarge { limit } => too_large(limit as u64),
+        BodyError::Busy(busy) => refused(busy.into()),
+        BodyError::Slow => Fault::plain(StatusCode::REQUEST_TIMEOUT).into_response(),
+        BodyError::Cut => unreadable(&error.to_string()),
     }
 }
 
@@ -139,10 +156,11 @@ impl FromRequest<Arc<Web>> for Posted {
             .get(CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/form-data"));
         let request = Request::from_parts(parts, payload);
-        let (fields, file) = if multipart {
+        let (fields, file, room) = if multipart {
             several(request, web, header.is_some().then_some(()), &person).await?
         } else {
-            (Fields::parse(&body(request, FORM).await?), None)
+            let form = body(&web.app.bodies, request, FORM).await?;
+            (Fields::parse(&form), None, None)
         };
         if header.is_none() && !same(fields.get("csrf"), &person.session.csrf) {
             return Err(forged());
@@ -151,9 +169,13 @@ impl FromRequest<Arc<Web>> for Posted {
             person,
             fields,
             file,
+            _room: room,
         })
     }
 }
+
+/// Fields, a file's name and contents, and the memory they take.
+type Sent = (Fields, Option<(String, Bytes)>, Option<Room>);
 
 /// A form with a file. The token stands before the file, so that nothing large is read for a form that is not ours.
 async fn several(
@@ -161,34 +183,31 @@ async fn several(
     web: &Arc<Web>,
     mut sure: Option<()>,
     person: &Person,
-) -> Result<(Fields, Option<(String, Bytes)>), Response> {
+) -> Result<Sent, Response> {
     let limit = web.document_bytes();
-    let (parts, payload) = request.into_parts();
     let most =
         usize::try_from(limit.saturating_mul(2).saturating_add(BESIDE)).unwrap_or(usize::MAX);
-    let payload = axum::body::Body::new(Limited::new(payload, most));
-    let request = Request::from_parts(parts, payload);
+    let let_in = web.app.bodies.let_in(request, most, 1).await;
+    let (mut request, room) = let_in.map_err(stopped)?;
+    // It is bounded already.
+    DefaultBodyLimit::disable().apply(&mut request);
     let mut parts = Multipart::from_request(request, &())
         .await
         .map_err(|error| unreadable(&error.body_text()))?;
     let mut fields = Fields::default();
     let mut file = None;
-    while let Some(mut part) = parts
-        .next_field()
-        .await
-        .map_err(|error| unreadable(&error.body_text()))?
-    {
+    let broken = |error: MultipartError| match bodies::stopped(&error) {
+        Some(error) => stopped(error),
+        None => unreadable(&error.body_text()),
+    };
+    while let Some(mut part) = parts.next_field().await.map_err(broken)? {
         let name = part.name().unwrap_or_default().to_owned();
         let filename = part.file_name().map(str::to_owned);
         if name != "csrf" && sure.is_none() {
             return Err(forged());
         }
         let mut contents = Vec::new();
-        while let Some(chunk) = part
-            .chunk()
-            .await
-            .map_err(|error| unreadable(&error.body_text()))?
-        {
+        while let Some(chunk) = part.chunk().await.map_err(broken)? {
             if (contents.len() + chunk.len()) as u64 > limit {
                 return Err(too_large(limit));
             }
@@ -203,7 +222,7 @@ async fn several(
                 if fields.0.len() >= 100 {
                     return Err(unreadable("it has too many fields"));
                 }
-                let value = String::from_utf8_lossy(&contents).replace('\0', "");
+                let value = text(contents);
                 if name == "csrf" && same(&value, &person.session.csrf) {
                     sure = Some(());
                 }
@@ -211,5 +230,13 @@ async fn several(
             }
         }
     }
-    Ok((fields, file))
+    Ok((fields, file, Some(room)))
+}
+
+/// Text without NUL; what is text already is not copied: it may be a whole document.
+fn text(bytes: Vec<u8>) -> String {
+    let mut text = String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    text.retain(|character| character != '\0');
+    text
 }

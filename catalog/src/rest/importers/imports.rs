@@ -14,12 +14,13 @@ use utoipa::ToSchema;
 use crate::Millis;
 use crate::access::Permission;
 use crate::app::App;
+use crate::bodies::{self, BodyError, Room};
 use crate::ids::{ApiId, RevisionId, SourceId};
 use crate::imports::{self, FetchRules, Imported, Outcome, Upload};
 use crate::inventory::{BaseUrl, Join};
 use crate::rest::caller::Caller;
 use crate::rest::created;
-use crate::rest::extract::{body, is_json, media_type, read_json, too_large, unsupported};
+use crate::rest::extract::{is_json, media_type, read_json, unsupported};
 use crate::rest::inventory::Warning;
 use crate::rest::problem::{MALFORMED_BODY, Problem};
 
@@ -156,12 +157,13 @@ pub(super) async fn import_document(
     // Before anything is fetched in somebody's name.
     actor.may(Permission::ManageSources)?;
     let limit = app.config.max_document;
-    let (source, about, document) = if is_json(&request) {
+    let (source, about, document, mut room) = if is_json(&request) {
         // What is escaped takes up to twice as much.
-        let bytes = body(request, limit.saturating_mul(2).saturating_add(FORM)).await?;
-        of_json(&bytes)?
+        let most = limit.saturating_mul(2).saturating_add(FORM);
+        let (bytes, room) = app.bodies.read(request, most, 2).await?;
+        of_json(bytes, room)?
     } else if media_type(&request) == "multipart/form-data" {
-        of_form(request, limit).await?
+        of_form(&app, request, limit).await?
     } else {
         let taken = "application/json or multipart/form-data";
         return Err(unsupported(&request, taken));
@@ -193,7 +195,8 @@ pub(super) async fn import_document(
                 private_addresses: app.config.allow_private_imports,
                 redirects: REDIRECTS,
             };
-            let fetched = imports::fetch(&url, &rules).await?;
+            let fetched = imports::fetch(&url, &rules, &app.bodies).await?;
+            room = fetched.room.unwrap_or(room);
             (fetched.text, Some(fetched.url))
         }
     };
@@ -207,6 +210,7 @@ pub(super) async fn import_document(
         limit: limit as u64,
     };
     let imported = imports::document(&app.store, &actor, upload, Millis::now()).await?;
+    drop(room);
     Ok(answered(imported))
 }
 
@@ -215,8 +219,13 @@ enum Document {
     At(String),
 }
 
-fn of_json(bytes: &[u8]) -> Result<(SourceId, About, Document), Problem> {
-    let import: Import = read_json(bytes)?;
+/// What was sent with a document, and the room it takes.
+type Sent = (SourceId, About, Document, Room);
+
+fn of_json(bytes: Bytes, mut room: Room) -> Result<Sent, Problem> {
+    let import: Import = read_json(&bytes)?;
+    drop(bytes);
+    room.shrink(import.text.as_ref().map_or(0, String::len));
     let document = match (import.text, import.url) {
         (Some(text), None) => Document::Text(text.into()),
         (None, Some(url)) => Document::At(url),
@@ -239,18 +248,17 @@ fn of_json(bytes: &[u8]) -> Result<(SourceId, About, Document), Problem> {
         api_id: import.api_id,
         new_api: import.new_api,
     };
-    Ok((import.source_id, about, document))
+    Ok((import.source_id, about, document, room))
 }
 
-async fn of_form(
-    mut request: Request,
-    limit: usize,
-) -> Result<(SourceId, About, Document), Problem> {
+async fn of_form(app: &App, request: Request, limit: usize) -> Result<Sent, Problem> {
     let whole = limit.saturating_add(FORM);
-    DefaultBodyLimit::max(whole).apply(&mut request);
-    let unreadable = |error: MultipartError| match error.status().as_u16() {
-        413 => too_large(limit),
-        _ => Problem::new(MALFORMED_BODY, format!("no form: {}", error.body_text())),
+    let (mut request, room) = app.bodies.let_in(request, whole, 1).await?;
+    // It is bounded already.
+    DefaultBodyLimit::disable().apply(&mut request);
+    let unreadable = |error: MultipartError| match bodies::stopped(&error) {
+        Some(stopped) => stopped.into(),
+        None => Problem::new(MALFORMED_BODY, format!("no form: {}", error.body_text())),
     };
     let mut form = Multipart::from_request(request, &())
         .await
@@ -297,13 +305,14 @@ async fn of_form(
     }
     let source = source.ok_or_else(|| Problem::field("sourceId", "missing"))?;
     let document = document.ok_or_else(|| Problem::field("file", "missing"))?;
-    Ok((source, about, Document::Text(document)))
+    Ok((source, about, Document::Text(document), room))
 }
 
 async fn text_of(mut field: Field<'_>, name: &str) -> Result<String, Problem> {
-    let broken = || Problem::new(MALFORMED_BODY, "the body ended before it was whole");
+    let broken =
+        |error: MultipartError| Problem::from(bodies::stopped(&error).unwrap_or(BodyError::Cut));
     let mut bytes = Vec::new();
-    while let Some(chunk) = field.chunk().await.map_err(|_| broken())? {
+    while let Some(chunk) = field.chunk().await.map_err(broken)? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > FORM {
             return Err(Problem::field(name, format!("longer than {FORM} bytes")));

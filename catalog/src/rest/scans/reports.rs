@@ -13,7 +13,7 @@ use crate::access::Permission;
 use crate::app::App;
 use crate::ids::{ApiId, ScanId};
 use crate::rest::caller::Caller;
-use crate::rest::extract::{List, Path, Query, body, is_json, unsupported};
+use crate::rest::extract::{List, Path, Query, is_json, unsupported};
 use crate::rest::paging::{ListOf, Paging};
 use crate::rest::problem::Problem;
 use crate::rest::values::Time;
@@ -153,7 +153,7 @@ pub(super) async fn import_scan(
         ));
     }
     let limit = usize::try_from(scans::MAX_REPORT_BYTES).unwrap_or(usize::MAX);
-    let report = body(request, limit).await?;
+    let (report, _room) = app.bodies.read(request, limit, 1).await?;
     let (api, now) = (about.api_id.as_ref(), Millis::now());
     let imported = scans::import_scan(&app.store, &actor, report, api, now).await?;
     let location = match imported.as_slice() {

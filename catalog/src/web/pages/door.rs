@@ -82,7 +82,7 @@ pub(super) async fn sign_in(State(web): State<Arc<Web>>, request: Request) -> An
     if !origin::is_own(&headers, web.public.as_ref()) {
         return Err(posted::forged());
     }
-    let fields = posted::fields(Request::from_parts(parts, body)).await?;
+    let fields = posted::fields(&web.app.bodies, Request::from_parts(parts, body)).await?;
     let next = own_path(fields.get("next"), "/");
     let email: String = fields.get("email").chars().take(254).collect();
     let kept = cookie::get(&headers, cookie::DOOR, https).unwrap_or_default();

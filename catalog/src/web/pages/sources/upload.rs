@@ -17,34 +17,41 @@ use crate::web::posted::Posted;
 use crate::web::views::sources::ImportForm;
 use crate::web::views::{Field, count};
 
+/// Bytes of a pasted document that is shown again to be corrected; a longer one is pasted again.
+const SHOWN_AGAIN: usize = 1 << 20;
+
 /// Takes a document, as a file or pasted.
 pub(in crate::web::pages) async fn import(
     Path(id): Path<String>,
     Posted {
         person,
-        fields,
+        mut fields,
         file,
+        ..
     }: Posted,
 ) -> Answer {
     let id = parse(&id)?;
     let back = format!("{HERE}/{id}");
-    let pasted = fields.get("text").to_owned();
+    let pasted = fields.take("text");
     let mut form = ImportForm {
         name: Field::new(fields.get("name")),
         base_url: Field::new(fields.get("base_url")),
         ..ImportForm::default()
     };
     let named = form.name.value.trim().to_owned();
+    let is_pasted = file.is_none();
     let (text, name) = match file {
         Some((file, contents)) => (contents, if named.is_empty() { file } else { named }),
         None if pasted.trim().is_empty() => {
             form.error = "Choose a file or paste a document.".to_owned();
             return again(&person, &id, form, StatusCode::UNPROCESSABLE_ENTITY).await;
         }
-        None => {
-            form.text.clone_from(&pasted);
-            (Bytes::from(pasted), named)
-        }
+        None => (Bytes::from(pasted), named),
+    };
+    let shown = if is_pasted && text.len() <= SHOWN_AGAIN {
+        String::from_utf8_lossy(&text).into_owned()
+    } else {
+        String::new()
     };
     let base_url = match form.base_url.value.trim() {
         "" => None,
@@ -52,6 +59,7 @@ pub(in crate::web::pages) async fn import(
             Ok(url) => Some(url),
             Err(error) => {
                 form.base_url.error = sentence(&error.to_string());
+                form.text = shown;
                 return again(&person, &id, form, StatusCode::UNPROCESSABLE_ENTITY).await;
             }
         },
@@ -82,6 +90,7 @@ pub(in crate::web::pages) async fn import(
             );
             form.error = if other.is_empty() { error.error } else { other };
             form.excerpt = excerpt(&text, &form.error);
+            form.text = shown;
             again(&person, &id, form, status).await
         }
     }
