@@ -24,6 +24,7 @@ pub mod process;
 pub mod recording;
 pub mod rest;
 pub mod tls;
+pub mod visitor;
 
 pub use catalog::Catalog;
 pub use collector::Collector;
@@ -33,3 +34,4 @@ pub use nginx::Nginx;
 pub use origin::Origin;
 pub use recording::Recording;
 pub use rest::Rest;
+pub use visitor::Visitor;

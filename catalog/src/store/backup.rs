@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, BufWriter, Read as _};
-use std::path::Path;
+use std::io::{BufRead as _, BufReader, BufWriter, ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -131,13 +131,7 @@ impl Store {
         mut progress: impl FnMut(&str, u64),
     ) -> Result<Counts, BackupError> {
         let failed = |source| file_error(path, source);
-        let mut partial = path.to_owned();
-        partial.as_mut_os_string().push(".partial");
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&partial).map_err(failed)?;
+        let (partial, file) = Partial::beside(path).map_err(failed)?;
         let mut out = GzEncoder::new(BufWriter::new(file), Compression::default());
         let begin = match self.dialect {
             // A reader of the write-ahead log sees one moment.
@@ -185,8 +179,51 @@ impl Store {
             .finish()
             .and_then(|out| out.into_inner().map_err(Into::into));
         file.and_then(|file| file.sync_all()).map_err(failed)?;
-        std::fs::rename(&partial, path).map_err(failed)?;
+        partial.become_whole(path).map_err(failed)?;
         Ok(counts)
+    }
+}
+
+/// A backup that is being written: gone when this is dropped before it is whole.
+struct Partial {
+    path: PathBuf,
+    whole: bool,
+}
+
+impl Partial {
+    /// Beside where it is to be, for its owner's eyes only from the first byte on. What an earlier attempt left goes: it may be
+    /// open to others.
+    fn beside(path: &Path) -> std::io::Result<(Partial, File)> {
+        let mut partial = path.to_owned();
+        partial.as_mut_os_string().push(".partial");
+        match std::fs::remove_file(&partial) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&partial)?;
+        let partial = Partial {
+            path: partial,
+            whole: false,
+        };
+        Ok((partial, file))
+    }
+
+    fn become_whole(mut self, path: &Path) -> std::io::Result<()> {
+        std::fs::rename(&self.path, path)?;
+        self.whole = true;
+        Ok(())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.whole {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
