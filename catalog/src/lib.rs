@@ -18,6 +18,7 @@ pub mod ids;
 pub mod imports;
 pub mod inventory;
 pub mod metrics;
+pub mod problems;
 pub mod random;
 mod refusal;
 pub mod rest;

@@ -4,6 +4,7 @@
 //! the pages into a sentence beside the field. What went wrong inside ([`Refusal::Internal`]) is logged, never shown.
 
 use crate::access::Permission;
+use crate::problems::Kind;
 
 /// What was not done, and what would have been right.
 #[derive(Debug, thiserror::Error)]
@@ -42,12 +43,14 @@ pub enum Refusal {
     /// Something stands in the way. 409.
     #[error("{message}")]
     Conflict {
-        /// A word for programs: `name-taken`, `not-under-target`.
+        /// The name of its kind in [`crate::problems`]: `name-taken`, `not-under-target`.
         code: &'static str,
         /// What stands in the way and what to do.
         message: String,
         /// The field that would have to change, or empty.
         field: &'static str,
+        /// What of a list stands in the way, and why: `apiIds[3]`.
+        each: Vec<(String, String)>,
     },
     /// Larger than what is taken. 413.
     #[error("{what} has {size} bytes; at most {limit} are taken")]
@@ -95,15 +98,12 @@ impl Refusal {
     }
 
     /// Something stands in the way.
-    pub fn conflict(
-        code: &'static str,
-        field: &'static str,
-        message: impl Into<String>,
-    ) -> Refusal {
+    pub fn conflict(kind: Kind, field: &'static str, message: impl Into<String>) -> Refusal {
         Refusal::Conflict {
-            code,
+            code: kind.name,
             message: message.into(),
             field,
+            each: Vec::new(),
         }
     }
 }

@@ -181,3 +181,44 @@ async fn a_file_that_is_not_whole_restores_nothing() {
     )
     .await;
 }
+
+/// What an earlier attempt left may be open to others; what this one leaves is whole or gone.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_backup_is_for_its_owner_alone_and_leaves_nothing_half_done() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let on_postgres = postgres().await;
+    for url in [sqlite(&dir, "catalog.db"), on_postgres.url().to_owned()] {
+        let store = Store::open(&url, 2).await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("backup.gz");
+        let partial = dir.path().join("backup.gz.partial");
+        std::fs::write(&partial, "left behind").unwrap();
+        std::fs::set_permissions(&partial, std::fs::Permissions::from_mode(0o666)).unwrap();
+        saved(&store, &path).await;
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(!partial.exists());
+
+        // What is there cannot be replaced: a directory with something in it.
+        let taken = dir.path().join("taken.gz");
+        std::fs::create_dir(&taken).unwrap();
+        std::fs::write(taken.join("x"), "").unwrap();
+        let error = store
+            .backup(&taken, Millis(0), |_, _| {})
+            .await
+            .unwrap_err();
+        assert!(matches!(error, BackupError::File { .. }), "{error}");
+        assert!(!dir.path().join("taken.gz.partial").exists());
+        // The database says no.
+        let mut write = store.write().await.unwrap();
+        write.execute("DROP TABLE found").await.unwrap();
+        write.commit().await.unwrap();
+        let path = dir.path().join("broken.gz");
+        let error = store.backup(&path, Millis(0), |_, _| {}).await.unwrap_err();
+        assert!(matches!(error, BackupError::Database(_)), "{error}");
+        assert!(!path.exists() && !dir.path().join("broken.gz.partial").exists());
+        store.close().await;
+    }
+}

@@ -114,7 +114,9 @@ async fn a_collector_registers_reports_pushes_and_leaves() {
         register(&token, OTHER).await.problem(409, "token-used");
         let credential = made["credential"].as_str().unwrap();
 
-        call(&api, "slc_x", "POST", "heartbeats", beat(json!(null))).await.problem(401, "credential-unknown");
+        let stranger = call(&api, "slc_x", "POST", "heartbeats", beat(json!(null))).await;
+        stranger.problem(401, "credential-unknown");
+        assert!(stranger.header("www-authenticate").starts_with("Bearer "));
         call(&api, credential, "POST", "heartbeats", json!({ "sentAt": 1 })).await.problem(422, "invalid-field");
         let pulse = call(&api, credential, "POST", "heartbeats", beat(json!(null))).await;
         assert_eq!(pulse.status, 200);

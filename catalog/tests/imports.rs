@@ -560,7 +560,7 @@ async fn a_name_stands_for_one_server() {
             .await
             .unwrap_err();
         assert!(
-            matches!(&refused, Refusal::Conflict { code: "name-elsewhere", field: "name", message }
+            matches!(&refused, Refusal::Conflict { code: "name-elsewhere", field: "name", message, .. }
             if message.contains("https://a.example/v2") && message.contains("https://b.example")),
             "{refused:?}"
         );

@@ -92,6 +92,42 @@ async fn an_api_goes_from_discovery_to_the_catalog_and_back() {
             "{message}"
         );
 
+        // Of several, each that does not fit is named, and none is linked.
+        let fits = create_target(&store, &acme, "", "https://books.example.com/v1", at(2))
+            .await
+            .unwrap();
+        let elsewhere = [
+            "http://books.example.com:8080/v1",
+            "https://music.example.com",
+        ];
+        let mut chosen = vec![api.clone()];
+        for (sequence, base) in elsewhere.iter().enumerate() {
+            let host = format!("elsewhere{sequence}.example.com");
+            let other = document(base, &["GET /a", "GET /b", "GET /c"]);
+            chosen.push(collector.push_new(&store, &host, 1, &other, at(2)).await);
+        }
+        let refused = link(&store, &acme, &chosen, &fits.id, at(2)).await;
+        let Err(Refusal::Conflict { each, message, .. }) = &refused else {
+            panic!("{refused:?}")
+        };
+        let fields: Vec<&str> = each.iter().map(|(field, _)| field.as_str()).collect();
+        assert_eq!(fields, ["apiIds[1]", "apiIds[2]"]);
+        assert!(
+            each[0].1.contains("another scheme") && each[1].1.contains("another host"),
+            "{each:?}"
+        );
+        assert!(
+            elsewhere.iter().all(|base| message.contains(base)),
+            "{message}"
+        );
+        assert!(ids(&store, &acme, catalog.clone()).await.is_empty());
+        for other in &chosen[1..] {
+            delete_api(&store, &acme, other, at(2)).await.unwrap();
+        }
+        delete_target(&store, &acme, &fits.id, false, at(2))
+            .await
+            .unwrap();
+
         let made = create_targets(&store, &acme, std::slice::from_ref(&api), at(3))
             .await
             .unwrap();

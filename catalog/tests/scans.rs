@@ -282,3 +282,45 @@ async fn what_is_no_report_is_refused() {
     })
     .await;
 }
+
+/// Reports are matched before anything is written: what becomes of APIs meanwhile is not overlooked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn apis_may_come_and_go_while_a_report_is_imported() {
+    on_each(async |store: Store| {
+        let acme = organisation(&store, &door(), "Acme", "owner@acme.example").await;
+        let collector = Collector::of(&store, &acme, "edge").await;
+        let books = document(
+            "https://shop.example/v1",
+            &["GET /books", "GET /books/{isbn}", "DELETE /books/{isbn}"],
+        );
+        let changing = async {
+            for round in 0..12 {
+                let api = collector
+                    .push_new(&store, "shop.example", round + 1, &books, at(1))
+                    .await;
+                tokio::task::yield_now().await;
+                delete_api(&store, &acme, &api, at(2)).await.unwrap();
+            }
+        };
+        let importing = async {
+            for round in 0..12 {
+                let imported = import(&store, &acme, ZAP, at(10 + round)).await;
+                assert_eq!(imported.scan.results, 3);
+                assert!([0, 2].contains(&imported.scan.matched), "{imported:?}");
+            }
+        };
+        tokio::join!(changing, importing);
+        // With the API there in the end, what is open is counted with it.
+        let api = collector
+            .push_new(&store, "shop.example", 100, &books, at(3))
+            .await;
+        let last = import(&store, &acme, ZAP, at(100)).await;
+        assert_eq!(
+            (last.scan.matched, last.apis.as_slice()),
+            (2, std::slice::from_ref(&api))
+        );
+        let shown = inventory::api(&store, &acme, &api).await.unwrap();
+        assert_eq!(shown.scanned_at, Some(at(100)));
+    })
+    .await;
+}

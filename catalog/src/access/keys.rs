@@ -13,7 +13,7 @@ use super::{Actor, Permission, Via, member};
 use crate::audit::{self, Entry};
 use crate::ids::{KeyId, UserId};
 use crate::store::{Conditions, Direction, Listing, Page, PageOf, Store};
-use crate::{Millis, Refusal, random};
+use crate::{Millis, Refusal, problems, random};
 
 /// What keys begin with, so that scanners for leaked secrets and people recognise them.
 const PREFIX: &str = "slk_";
@@ -155,7 +155,7 @@ async fn insert(
     .await?;
     if there >= MOST {
         return Err(Refusal::conflict(
-            "too-many",
+            problems::TOO_MANY,
             "",
             format!(
                 "{} has {there} keys that work; revoke one first, {MOST} are the most",

@@ -12,7 +12,7 @@ use super::{Actor, BuiltInRole, Permission, Permissions};
 use crate::audit::{self, Entry};
 use crate::ids::RoleId;
 use crate::store::{Store, is_taken};
-use crate::{Millis, Refusal};
+use crate::{Millis, Refusal, problems};
 
 /// Custom roles of one organisation.
 const MOST: i64 = 100;
@@ -119,7 +119,7 @@ pub async fn create(
         .await?;
     if there >= MOST {
         return Err(Refusal::conflict(
-            "too-many",
+            problems::TOO_MANY,
             "",
             format!("there are {there} custom roles; an organisation has at most {MOST}"),
         ));
@@ -202,7 +202,7 @@ pub async fn delete(store: &Store, actor: &Actor, id: &RoleId, now: Millis) -> R
     .await?;
     if users > 0 {
         return Err(Refusal::conflict(
-            "role-in-use",
+            problems::ROLE_IN_USE,
             "",
             format!("the role {name} is given to {users} users; give them another one first"),
         ));
@@ -284,7 +284,7 @@ async fn free(
 
 fn taken(name: &str) -> Refusal {
     Refusal::conflict(
-        "name-taken",
+        problems::NAME_TAKEN,
         "name",
         format!("there is a role {name} already; choose another name"),
     )

@@ -14,7 +14,7 @@ use super::{Actor, BuiltInRole, Permission, roles};
 use crate::audit::{self, Entry};
 use crate::ids::{OrganisationId, UserId};
 use crate::store::{Conditions, Direction, Listing, Page, PageOf, Store};
-use crate::{Millis, Refusal};
+use crate::{Millis, Refusal, problems};
 
 /// Which users to list; what is `None` takes all.
 #[derive(Debug, Clone, Default)]
@@ -212,7 +212,7 @@ pub(super) async fn admit(
             .is_some()
     {
         return Err(Refusal::conflict(
-            "already-member",
+            problems::ALREADY_MEMBER,
             "email",
             format!("{email} is a user of this organisation already"),
         ));

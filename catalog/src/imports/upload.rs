@@ -13,7 +13,7 @@ use crate::audit::{self, Entry};
 use crate::ids::{ApiId, RevisionId, SourceId};
 use crate::inventory::{BaseUrl, Join, Name, NewDocument, Warning, keep_document, read_document};
 use crate::store::Store;
-use crate::{Millis, Refusal};
+use crate::{Millis, Refusal, problems};
 
 /// A document to import.
 #[derive(Debug, Clone)]
@@ -174,7 +174,7 @@ async fn source(store: &Store, actor: &Actor, source: &SourceId) -> Result<Sourc
     let name: String = row.try_get("name")?;
     if !matches!(kind.as_str(), "upload" | "url") {
         return Err(Refusal::conflict(
-            "source-kind",
+            problems::SOURCE_KIND,
             "sourceId",
             format!(
                 "the source “{name}” takes no documents from people; choose or add one for uploads"

@@ -179,10 +179,23 @@ impl BaseUrl {
     /// Whether it lies under a target: the same scheme, host and port, and the target's path or one below it.
     #[must_use]
     pub fn lies_under(&self, target: &BaseUrl) -> bool {
-        self.scheme == target.scheme
-            && self.host == target.host
-            && self.port == target.port
-            && covers(&target.path, &self.path)
+        self.why_not_under(target).is_none()
+    }
+
+    /// What keeps it from lying under a target.
+    #[must_use]
+    pub fn why_not_under(&self, target: &BaseUrl) -> Option<&'static str> {
+        if self.host != target.host {
+            Some("another host")
+        } else if self.scheme != target.scheme {
+            Some("another scheme")
+        } else if self.port != target.port {
+            Some("another port")
+        } else if !covers(&target.path, &self.path) {
+            Some("the path is not below the target's")
+        } else {
+            None
+        }
     }
 
     /// Whether both lead to one server: the same host and port, http and https alike where both are on their default ports,

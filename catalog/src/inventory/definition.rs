@@ -15,7 +15,7 @@ use super::{document, drift};
 use crate::access::{Actor, Permission};
 use crate::ids::{ApiId, DefinitionId, OrganisationId, RevisionId, SourceId};
 use crate::store::Store;
-use crate::{Millis, Refusal};
+use crate::{Millis, Refusal, problems};
 
 /// How a definition came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -419,7 +419,7 @@ pub async fn move_to(
             .try_get(0)?;
     if others == 0 && *join == Join::New {
         return Err(Refusal::conflict(
-            "only-definition",
+            problems::ONLY_DEFINITION,
             "definitionId",
             format!(
                 "“{}” has no other definition; this one is its own already",

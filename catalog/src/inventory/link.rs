@@ -11,7 +11,7 @@ use super::target::{self, Target};
 use crate::access::{Actor, Permission};
 use crate::ids::{ApiId, TargetId};
 use crate::store::{Store, Write};
-use crate::{Millis, Refusal};
+use crate::{Millis, Refusal, problems};
 
 /// APIs that are changed at once.
 pub const MAX_APIS: usize = 1_000;
@@ -34,8 +34,8 @@ pub(super) fn bounded(apis: &[ApiId]) -> Result<(), Refusal> {
 /// Links APIs to a target; those that are linked to it already stay so, those that are linked elsewhere move.
 ///
 /// # Errors
-/// [`Refusal::Forbidden`], [`Refusal::NotFound`]; [`Refusal::Conflict`] `not-under-target` for the first API that does not lie
-/// under the target. Then nothing is changed.
+/// [`Refusal::Forbidden`], [`Refusal::NotFound`]; [`Refusal::Conflict`] `not-under-target`, which names every API that does not lie
+/// under the target, and why. Then nothing is changed: who chose them together sees the whole list before deciding again.
 pub async fn link(
     store: &Store,
     actor: &Actor,
@@ -47,36 +47,57 @@ pub async fn link(
     bounded(apis)?;
     let mut write = store.write().await?;
     let target = target::known(&mut write, &actor.organisation, target).await?;
-    let mut outside: Vec<Known> = Vec::new();
-    for api in apis {
+    let mut outside: Vec<(usize, Known)> = Vec::new();
+    for (at, api) in apis.iter().enumerate() {
         let known = api::known(&mut write, &actor.organisation, api).await?;
         if known.base_url.lies_under(&target.url) {
             set(&mut write, actor, &known, &target, now).await?;
         } else {
-            outside.push(known);
+            outside.push((at, known));
         }
     }
-    if let Some(first) = outside.first() {
-        return Err(not_under(first, &target, outside.len() - 1));
+    if outside.is_empty() {
+        return Ok(write.commit().await?);
     }
-    Ok(write.commit().await?)
+    Err(not_under(&outside, &target))
 }
 
-fn not_under(api: &Known, target: &Target, more: usize) -> Refusal {
-    let others = match more {
-        0 => String::new(),
-        1 => " (nor does one more)".to_owned(),
-        more => format!(" (nor do {more} more)"),
+/// APIs that a message names; all are in the list beside it.
+const NAMED: usize = 5;
+
+fn not_under(outside: &[(usize, Known)], target: &Target) -> Refusal {
+    let reason = |api: &Known| {
+        let why = api.base_url.why_not_under(&target.url).unwrap_or_default();
+        format!("“{}” at {} ({why})", api.name, api.base_url)
     };
-    Refusal::conflict(
-        "not-under-target",
-        "targetId",
-        format!(
-            "“{}” at {} does not lie under the target “{}” at {}{others}: scheme, host and port must be the same, and the path \
-             the target's or below it; create a target for {} and link to that",
-            api.name, api.base_url, target.name, target.url, api.base_url
-        ),
-    )
+    let mut named: Vec<String> = outside
+        .iter()
+        .take(NAMED)
+        .map(|(_, api)| reason(api))
+        .collect();
+    if let Some(more @ 1..) = outside.len().checked_sub(NAMED) {
+        named.push(format!("{more} more"));
+    }
+    let message = format!(
+        "the target “{}” at {} does not cover {}: scheme, host and port must be the same, and the path the target's or below it; \
+         create targets for them, or leave them out; nothing was linked",
+        target.name,
+        target.url,
+        named.join(", ")
+    );
+    let each = outside
+        .iter()
+        .map(|(at, api)| {
+            let message = format!("{} does not lie under {}", reason(api), target.url);
+            (format!("apiIds[{at}]"), message)
+        })
+        .collect();
+    Refusal::Conflict {
+        code: problems::NOT_UNDER_TARGET.name,
+        message,
+        field: "targetId",
+        each,
+    }
 }
 
 async fn set(

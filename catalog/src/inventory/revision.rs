@@ -16,7 +16,7 @@ use super::{api, drift, provenance};
 use crate::access::{Actor, Permission};
 use crate::ids::{ApiId, CollectorId, DefinitionId, OrganisationId, RevisionId, SourceId};
 use crate::store::{Conditions, Direction, Listing, Page, PageOf, Store, Write};
-use crate::{Millis, Refusal};
+use crate::{Millis, Refusal, problems};
 
 /// A revision that a collector pushes.
 #[derive(Debug, Clone)]
@@ -361,7 +361,7 @@ pub(crate) async fn keep_document(
     if let Some(place) = elsewhere(&origin) {
         if let Name::Given(name) = new.name {
             return Err(Refusal::conflict(
-                "name-elsewhere",
+                problems::NAME_ELSEWHERE,
                 "name",
                 format!(
                     "“{name}” stands at {place}, and this document says that it stands at {}; give it another name, or say the \

@@ -14,7 +14,7 @@ use crate::access::{Actor, Permission};
 use crate::audit::{self, Entry};
 use crate::ids::{OrganisationId, TargetId};
 use crate::store::{Conditions, Direction, Listing, Page, PageOf, Store, Write, is_taken};
-use crate::{Millis, Refusal};
+use crate::{Millis, Refusal, problems};
 
 /// A target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -245,7 +245,7 @@ pub(super) async fn insert(
 
 fn taken(name: &str, url: &BaseUrl) -> Refusal {
     Refusal::conflict(
-        "url-taken",
+        problems::URL_TAKEN,
         "url",
         format!("the target “{name}” has the URL {url} already"),
     )
@@ -280,7 +280,7 @@ pub async fn edit(
             let base = base_url(row, "base_url")?;
             if !base.lies_under(&url) {
                 return Err(Refusal::conflict(
-                    "not-under-target",
+                    problems::NOT_UNDER_TARGET,
                     "url",
                     format!(
                         "“{}” at {base} is linked to this target and does not lie under {url}; unlink it first, or choose a \
@@ -342,7 +342,7 @@ pub async fn delete(
     if gone.apis > 0 && !unlink {
         let are = if gone.apis == 1 { "API is" } else { "APIs are" };
         return Err(Refusal::conflict(
-            "target-linked",
+            problems::TARGET_LINKED,
             "targetId",
             format!(
                 "{} {are} linked to “{}”; unlink them first, or say that they should be",

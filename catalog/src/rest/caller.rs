@@ -10,10 +10,11 @@ use http::request::Parts;
 
 use super::envelope::Context;
 use super::keys::UnknownKeys;
-use super::problem::{Problem, UNAUTHENTICATED};
+use super::problem::Problem;
 use crate::access::Actor;
 use crate::access::door::WithKey;
 use crate::app::App;
+use crate::problems::UNAUTHENTICATED;
 use crate::{Millis, Refusal, random};
 
 /// Bytes of a key: far more than any has.

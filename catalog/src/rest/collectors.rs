@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::envelope::Context;
 use super::extract::{self, Path, is_json, read_json, unsupported};
-use super::problem::{MALFORMED_BODY, Problem, TOO_LARGE};
+use super::problem::Problem;
 use crate::app::App;
 use crate::bodies::{self, Bodies, BodyError, Room};
 use crate::inventory::{
@@ -28,6 +28,7 @@ use crate::inventory::{
     report_seen,
 };
 use crate::metrics::Outcome;
+use crate::problems::{self, MALFORMED_BODY, TOO_LARGE};
 use crate::sources::{
     self, Beat, CredentialRefusal, HostCounts, NewCollector, Outbox, Registered,
     RegistrationRefusal, SyncReport, SyncState,
@@ -60,15 +61,6 @@ fn bearer(parts: &Parts) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
 }
 
-fn unauthenticated(name: &'static str, detail: impl Into<String>) -> Problem {
-    Problem::special(
-        StatusCode::UNAUTHORIZED,
-        name,
-        "The collector is not let in",
-        detail,
-    )
-}
-
 /// A collector with a credential, and where it comes from.
 struct Credential {
     collector: Registered,
@@ -84,10 +76,10 @@ impl FromRequestParts<Arc<App>> for Credential {
         let found = sources::authenticate(&app.store, secret, &address, Millis::now()).await;
         let collector = found.map_err(|refusal| match refusal {
             CredentialRefusal::Unknown => {
-                unauthenticated("credential-unknown", refusal.to_string())
+                Problem::new(problems::CREDENTIAL_UNKNOWN, refusal.to_string())
             }
             CredentialRefusal::Revoked => {
-                unauthenticated("credential-revoked", refusal.to_string())
+                Problem::new(problems::CREDENTIAL_REVOKED, refusal.to_string())
             }
             CredentialRefusal::Refused(refusal) => refusal.into(),
         })?;
@@ -137,16 +129,13 @@ async fn register(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let made = sources::register(&app.store, collector, Millis::now())
         .await
         .map_err(|refusal| match refusal {
-            RegistrationRefusal::Unknown => unauthenticated("token-unknown", refusal.to_string()),
-            RegistrationRefusal::Expired(_) => {
-                unauthenticated("token-expired", refusal.to_string())
+            RegistrationRefusal::Unknown => {
+                Problem::new(problems::TOKEN_UNKNOWN, refusal.to_string())
             }
-            RegistrationRefusal::Used => Problem::special(
-                StatusCode::CONFLICT,
-                "token-used",
-                "The token was used",
-                refusal.to_string(),
-            ),
+            RegistrationRefusal::Expired(_) => {
+                Problem::new(problems::TOKEN_EXPIRED, refusal.to_string())
+            }
+            RegistrationRefusal::Used => Problem::new(problems::TOKEN_USED, refusal.to_string()),
             RegistrationRefusal::Refused(refusal) => refusal.into(),
         })?;
     let answer = MadeRegistration {
@@ -327,13 +316,7 @@ async fn revision(
             let detail = format!(
                 "the number {sequence} was used for something else or is not above {latest}, the latest"
             );
-            return Err(Problem::special(
-                StatusCode::CONFLICT,
-                "sequence-conflict",
-                "The number is taken",
-                detail,
-            )
-            .with("latest", latest));
+            return Err(Problem::new(problems::SEQUENCE_CONFLICT, detail).with("latest", latest));
         }
     };
     let answer = serde_json::json!({ "revisionId": revision, "apiId": api });
@@ -353,10 +336,8 @@ impl Coding {
         match (given.next().map(http::HeaderValue::as_bytes), given.next()) {
             (None | Some(b"identity"), None) => Ok(Coding::Plain),
             (Some(b"gzip"), None) => Ok(Coding::Gzip),
-            _ => Err(Problem::special(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported-media-type",
-                "The media type is not taken",
+            _ => Err(Problem::new(
+                problems::UNSUPPORTED_MEDIA_TYPE,
                 "Content-Encoding: gzip or none is taken",
             )),
         }
@@ -516,12 +497,9 @@ async fn seen(
     .await
     {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
-        Err(refusal @ Refusal::NotFound { .. }) => Err(Problem::special(
-            StatusCode::NOT_FOUND,
-            "host-unknown",
-            "The host is not known",
-            refusal.to_string(),
-        )),
+        Err(refusal @ Refusal::NotFound { .. }) => {
+            Err(Problem::new(problems::HOST_UNKNOWN, refusal.to_string()))
+        }
         Err(refusal) => Err(refusal.into()),
     }
 }

@@ -11,12 +11,11 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use super::problem::{
-    INVALID_PARAMETER, MALFORMED_BODY, NOT_FOUND, Problem, UNSUPPORTED_MEDIA_TYPE,
-};
+use super::problem::Problem;
 use super::query::Pairs;
 use crate::app::App;
 use crate::bodies;
+use crate::problems::{INVALID_PARAMETER, MALFORMED_BODY, NOT_FOUND, UNSUPPORTED_MEDIA_TYPE};
 use crate::store::Page;
 
 /// Bytes of a body, unless an operation takes documents.

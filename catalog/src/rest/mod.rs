@@ -39,7 +39,7 @@ use crate::serve::in_time;
 
 pub use definitions::{DEFINITIONS, Definition};
 pub use envelope::correlation;
-pub use problem::{FieldError, KINDS, Kind, Problem};
+pub use problem::{FieldError, Problem};
 
 /// The REST API, its documents, and Swagger UI.
 pub fn router(app: Arc<App>) -> Router {

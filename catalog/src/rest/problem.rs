@@ -11,57 +11,10 @@ use utoipa::ToSchema;
 
 use crate::Refusal;
 use crate::bodies::{BodyError, Busy};
-
-/// A kind of problem: the last word of its `type`, and what it means wherever it occurs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kind {
-    /// `invalid-field`
-    pub name: &'static str,
-    /// 422
-    pub status: u16,
-    /// `A field cannot be taken`
-    pub title: &'static str,
-    /// When it comes and what to do, for the documentation.
-    pub meaning: &'static str,
-}
-
-macro_rules! kinds {
-    ($($name:ident = $text:literal, $status:literal, $title:literal, $meaning:literal;)*) => {
-        $(pub(super) const $name: Kind = Kind { name: $text, status: $status, title: $title, meaning: $meaning };)*
-
-        /// All but those of conflicts, each of which has a word of its own.
-        pub const KINDS: &[Kind] = &[$($name),*];
-    };
-}
-
-kinds! {
-    INVALID_PARAMETER = "invalid-parameter", 400, "A parameter cannot be taken",
-        "A parameter of the query, the path or the head has a value that cannot be taken, or is not known. `field` names it.";
-    MALFORMED_BODY = "malformed-body", 400, "The body cannot be read",
-        "The body is missing, is no JSON, or is no form with files. `detail` says where.";
-    UNAUTHENTICATED = "unauthenticated", 401, "A valid key is needed",
-        "`X-Auth` is missing, or its key is unknown, expired or revoked.";
-    FORBIDDEN = "forbidden", 403, "Not allowed",
-        "The role lacks a permission, which `detail` names, or nobody may do this (demote the last owner).";
-    NOT_FOUND = "not-found", 404, "Not found",
-        "There is no such thing in this organisation, or no such path.";
-    METHOD_NOT_ALLOWED = "method-not-allowed", 405, "The method is not allowed",
-        "The path exists; `Allow` says for which methods.";
-    TIMEOUT = "timeout", 408, "It took too long",
-        "The body took too long to come, or the answer to be made; or the body came slowly while others were waiting. Send it again.";
-    TOO_LARGE = "too-large", 413, "Too large",
-        "The body or the document in it is larger than what is taken.";
-    UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type", 415, "The media type is not taken",
-        "`Content-Type` is missing or is none that this operation takes.";
-    INVALID_FIELD = "invalid-field", 422, "A field cannot be taken",
-        "The body can be read, but a field of it is missing, not known, or has a value that cannot be taken. `field` names it.";
-    TOO_MANY = "too-many-requests", 429, "Too many attempts",
-        "Too many unknown keys came from this address. `Retry-After` says for how long to wait.";
-    INTERNAL = "internal", 500, "Something went wrong inside",
-        "Our own fault. The log has the reason under the correlation id.";
-    BUSY = "busy", 503, "Too much at once",
-        "So many large bodies are being taken at once that there is no memory for another one. `Retry-After` says for how long to wait.";
-}
+use crate::problems::{
+    self, BAD_REQUEST, BUSY, FORBIDDEN, INTERNAL, INVALID_FIELD, INVALID_PARAMETER, KINDS, Kind,
+    MALFORMED_BODY, NOT_FOUND, TIMEOUT, TOO_LARGE, TOO_MANY_REQUESTS, UNAUTHENTICATED,
+};
 
 /// A problem on its way out.
 #[derive(Debug, Clone)]
@@ -142,22 +95,6 @@ impl Problem {
         }
     }
 
-    /// One whose kind is the business of its caller alone.
-    #[must_use]
-    pub fn special(
-        status: StatusCode,
-        name: &'static str,
-        title: &'static str,
-        detail: impl Into<String>,
-    ) -> Problem {
-        Problem {
-            status,
-            name,
-            title,
-            ..Problem::new(INTERNAL, detail)
-        }
-    }
-
     /// A parameter of the query, the path or the head that cannot be taken.
     #[must_use]
     pub fn parameter(field: impl Into<String>, message: impl Into<String>) -> Problem {
@@ -209,12 +146,10 @@ impl Problem {
             ),
             _ => match kind {
                 Some(kind) => Problem::new(*kind, kind.title),
-                None if status.is_client_error() => Problem::special(
+                None if status.is_client_error() => Problem {
                     status,
-                    "bad-request",
-                    "The request cannot be served",
-                    status.canonical_reason().unwrap_or_default(),
-                ),
+                    ..Problem::new(BAD_REQUEST, status.canonical_reason().unwrap_or_default())
+                },
                 None => Problem::new(INTERNAL, INTERNAL.title),
             },
         }
@@ -254,20 +189,23 @@ impl From<Refusal> for Problem {
                 code,
                 message,
                 field,
+                each,
             } => {
-                let blamed = Problem::field(field, message.clone());
+                let kind = problems::named(code).copied().unwrap_or(INTERNAL);
+                let mut blamed = Problem::field(field, message.clone());
+                blamed.errors.extend(
+                    each.into_iter()
+                        .map(|(field, message)| FieldError { field, message }),
+                );
                 Problem {
                     errors: blamed.errors,
-                    ..Problem::special(
-                        StatusCode::CONFLICT,
-                        code,
-                        "Something stands in the way",
-                        message,
-                    )
+                    ..Problem::new(kind, message)
                 }
             }
             Refusal::TooLarge { .. } => Problem::new(TOO_LARGE, text),
-            Refusal::TooMany { seconds } => Problem::new(TOO_MANY, text).retry_after(seconds),
+            Refusal::TooMany { seconds } => {
+                Problem::new(TOO_MANY_REQUESTS, text).retry_after(seconds)
+            }
             Refusal::Busy { seconds } => Problem::new(BUSY, text).retry_after(seconds),
             Refusal::Internal(inside) => Problem {
                 inside: Some(inside.into()),
@@ -326,7 +264,7 @@ mod tests {
                 "detail": "sort: no", "field": "sort", "errors": [{"field": "sort", "message": "no"}], "correlationId": "c1"}),
         );
         check(
-            Refusal::conflict("name-taken", "", "there is one"),
+            Refusal::conflict(problems::NAME_TAKEN, "", "there is one"),
             false,
             serde_json::json!({"type": "/problems/name-taken", "title": "Something stands in the way", "status": 409,
                 "detail": "there is one", "correlationId": "c1"}),

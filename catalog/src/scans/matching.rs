@@ -18,6 +18,8 @@ use crate::inventory::BaseUrl;
 pub(super) struct Places {
     /// By host.
     apis: HashMap<String, Vec<Place>>,
+    /// Where each stands, as it is stored.
+    bases: HashMap<String, String>,
     operations: HashMap<String, Vec<Operation>>,
     /// What was looked up before, by API, method and path: scanners report many things of one place.
     looked_up: HashMap<(String, String, String), Option<usize>>,
@@ -59,20 +61,28 @@ impl Places {
                 .fetch_all(connection)
                 .await?;
         let mut apis: HashMap<String, Vec<Place>> = HashMap::new();
+        let mut bases = HashMap::with_capacity(rows.len());
         for row in &rows {
             let url: String = row.try_get(1)?;
             let base = BaseUrl::parse(&url)
                 .map_err(|error| Refusal::Internal(format!("a stored base URL: {error}")))?;
-            let id = row.try_get(0)?;
+            let id: String = row.try_get(0)?;
+            bases.insert(id.clone(), url);
             apis.entry(base.host().to_owned())
                 .or_default()
                 .push(Place { id, base });
         }
         Ok(Places {
             apis,
+            bases,
             operations: HashMap::new(),
             looked_up: HashMap::new(),
         })
+    }
+
+    /// Where an API stands, as it is stored.
+    pub(super) fn base_of(&self, api: &str) -> Option<&str> {
+        self.bases.get(api).map(String::as_str)
     }
 
     /// The API at a URL, and the path of the URL.

@@ -21,6 +21,11 @@ use crate::store::{
 };
 use crate::{Millis, Refusal};
 
+/// How often a report is matched anew before nobody else may change APIs meanwhile.
+const TRIES: usize = 3;
+/// Results after which others get a turn.
+const BETWEEN_PAUSES: usize = 64;
+
 /// A scan that was imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
@@ -83,18 +88,138 @@ pub async fn import(
             "it has no runs, so nothing was scanned",
         ));
     }
+    // Matching takes long for large reports, and SQLite has one writer: it is done before, and again when an API it counts on is gone or
+    // has moved meanwhile.
+    for _ in 0..TRIES {
+        let mut read = store.pool().acquire().await?;
+        let runs = matching(&mut read, &actor.organisation, &report.runs, api).await?;
+        drop(read);
+        let mut write = store.write().await?;
+        store.serialise(&mut write, &actor.organisation).await?;
+        if still_stand(&mut write, &actor.organisation, &runs).await? {
+            return keep_all(write, actor, runs, now).await;
+        }
+    }
+    // Somebody changes them all the time: nobody does while this is matched.
     let mut write = store.write().await?;
     store.serialise(&mut write, &actor.organisation).await?;
-    if let Some(api) = api {
-        inventory::known(&mut write, &actor.organisation, api).await?;
-    }
-    let mut places = Places::of(&mut write, &actor.organisation).await?;
-    let mut imported = Vec::with_capacity(report.runs.len());
-    for run in report.runs {
-        imported.push(keep(&mut write, actor, &mut places, run, api, now).await?);
+    let runs = matching(&mut write, &actor.organisation, &report.runs, api).await?;
+    keep_all(write, actor, runs, now).await
+}
+
+async fn keep_all(
+    mut write: Write,
+    actor: &Actor,
+    runs: Vec<Matched>,
+    now: Millis,
+) -> Result<Vec<ImportedScan>, Refusal> {
+    let mut imported = Vec::with_capacity(runs.len());
+    for run in runs {
+        imported.push(keep(&mut write, actor, run, now).await?);
     }
     write.commit().await?;
     Ok(imported)
+}
+
+/// A run, with what its results are about.
+struct Matched {
+    tool: String,
+    tool_version: String,
+    at: Option<Millis>,
+    results: u64,
+    matched: u64,
+    left_out: u64,
+    /// The APIs it covers, and where each stood when it was matched.
+    covered: BTreeMap<String, String>,
+    /// By API (or empty) and fingerprint.
+    found: BTreeMap<(String, String), (Reported, Match)>,
+}
+
+/// Finds what each result is about. Changes nothing.
+async fn matching(
+    connection: &mut AnyConnection,
+    organisation: &OrganisationId,
+    runs: &[Run],
+    only: Option<&ApiId>,
+) -> Result<Vec<Matched>, Refusal> {
+    if let Some(api) = only {
+        inventory::known(connection, organisation, api).await?;
+    }
+    let mut places = Places::of(connection, organisation).await?;
+    let only = only.map(ApiId::as_str);
+    let mut all = Vec::with_capacity(runs.len());
+    for run in runs {
+        let mut covered: BTreeSet<String> = only.map(str::to_owned).into_iter().collect();
+        for url in &run.covered {
+            if let Some((api, _)) = places.api(url)
+                && only.is_none_or(|only| only == api)
+            {
+                covered.insert(api);
+            }
+        }
+        let mut matched = 0;
+        let mut found: BTreeMap<(String, String), (Reported, Match)> = BTreeMap::new();
+        for (at, result) in run.results.iter().enumerate() {
+            if at % BETWEEN_PAUSES == 0 {
+                tokio::task::yield_now().await;
+            }
+            let about = places
+                .find(connection, &result.method, &result.places, only)
+                .await?;
+            if let Some(api) = &about.api {
+                matched += 1;
+                covered.insert(api.clone());
+            }
+            let fingerprint = fingerprint(result, &about);
+            let api = about.api.clone().unwrap_or_default();
+            let entry = found
+                .entry((api, fingerprint))
+                .or_insert_with(|| (result.clone(), about));
+            entry.0.severity = entry.0.severity.min(result.severity);
+        }
+        all.push(Matched {
+            tool: run.tool.clone(),
+            tool_version: run.tool_version.clone(),
+            at: run.at,
+            results: run.results.len() as u64,
+            matched,
+            left_out: run.left_out as u64,
+            covered: covered
+                .into_iter()
+                .map(|api| {
+                    let base = places.base_of(&api).unwrap_or_default().to_owned();
+                    (api, base)
+                })
+                .collect(),
+            found,
+        });
+    }
+    Ok(all)
+}
+
+/// Whether each API that runs were matched to is still there, where it was.
+async fn still_stand(
+    write: &mut Write,
+    organisation: &OrganisationId,
+    runs: &[Matched],
+) -> Result<bool, Refusal> {
+    let all: BTreeMap<&str, &str> = runs
+        .iter()
+        .flat_map(|run| &run.covered)
+        .map(|(api, base)| (api.as_str(), base.as_str()))
+        .collect();
+    for (api, base) in all {
+        let now: Option<String> =
+            sqlx::query_scalar("SELECT base_url FROM apis WHERE id = $1 AND organisation_id = $2")
+                .bind(api)
+                .bind(organisation.as_str())
+                .fetch_optional(&mut **write)
+                .await?;
+        if now.as_deref() != Some(base) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// An open or closed finding that is there already.
@@ -108,40 +233,12 @@ struct Known {
 async fn keep(
     write: &mut Write,
     actor: &Actor,
-    places: &mut Places,
-    run: Run,
-    only: Option<&ApiId>,
+    run: Matched,
     now: Millis,
 ) -> Result<ImportedScan, Refusal> {
-    let only = only.map(ApiId::as_str);
     // A scanner's clock may be ahead; nothing was scanned in the future.
     let at = run.at.unwrap_or(now).min(now);
-    let mut covered: BTreeSet<String> = only.map(str::to_owned).into_iter().collect();
-    for url in &run.covered {
-        if let Some((api, _)) = places.api(url)
-            && only.is_none_or(|only| only == api)
-        {
-            covered.insert(api);
-        }
-    }
-    let results = run.results.len() as u64;
-    let mut matched = 0;
-    let mut found: BTreeMap<(String, String), (Reported, Match)> = BTreeMap::new();
-    for result in run.results {
-        let about = places
-            .find(write, &result.method, &result.places, only)
-            .await?;
-        if let Some(api) = &about.api {
-            matched += 1;
-            covered.insert(api.clone());
-        }
-        let fingerprint = fingerprint(&result, &about);
-        let api = about.api.clone().unwrap_or_default();
-        let entry = found
-            .entry((api, fingerprint))
-            .or_insert_with(|| (result.clone(), about));
-        entry.0.severity = entry.0.severity.min(result.severity);
-    }
+    let covered: BTreeSet<String> = run.covered.into_keys().collect();
     let scan = Scan {
         id: ScanId::make(now),
         tool: run.tool,
@@ -149,8 +246,8 @@ async fn keep(
         scanned_at: at,
         imported_at: now,
         imported_by: actor.name.clone(),
-        results,
-        matched,
+        results: run.results,
+        matched: run.matched,
     };
     insert(write, actor, &scan).await?;
     let mut known = known(write, &actor.organisation, &scan.tool).await?;
@@ -158,7 +255,7 @@ async fn keep(
         new: 0,
         reopened: 0,
         closed: 0,
-        left_out: run.left_out as u64,
+        left_out: run.left_out,
         apis: covered
             .iter()
             .filter_map(|api| ApiId::parse(api).ok())
@@ -166,7 +263,7 @@ async fn keep(
         scan,
     };
     let mut rows = Vec::new();
-    for ((api, fingerprint), (result, about)) in found {
+    for ((api, fingerprint), (result, about)) in run.found {
         let key = (api, fingerprint);
         match known.remove(&key) {
             Some(before) => {

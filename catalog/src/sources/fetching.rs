@@ -137,10 +137,8 @@ async fn fetch(
         .outcome
     {
         Outcome::Created | Outcome::Same => Ok(()),
-        Outcome::Skipped { reason } => Err(Refusal::conflict(
-            "left-out",
-            "",
-            format!("the document was left out: {reason}"),
-        )),
+        Outcome::Skipped { reason } => Err(Refusal::Denied(format!(
+            "the document was left out: {reason}"
+        ))),
     }
 }

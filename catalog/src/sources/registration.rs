@@ -14,7 +14,7 @@ use crate::access::{Actor, Permission};
 use crate::audit::{self, Entry};
 use crate::ids::{CollectorId, OrganisationId, SourceId, TokenId};
 use crate::store::Store;
-use crate::{Millis, Refusal, random};
+use crate::{Millis, Refusal, problems, random};
 
 /// What tokens begin with.
 const TOKEN: &str = "slr_";
@@ -65,7 +65,7 @@ pub async fn make(
     let (name, kind) = named(&mut write, actor, source).await?;
     if kind != Kind::TrafficAnalyzer {
         return Err(Refusal::conflict(
-            "no-collectors",
+            problems::NO_COLLECTORS,
             "",
             format!(
                 "{name} is of the kind {}; collectors register with a traffic analyzer",

@@ -15,7 +15,7 @@ use crate::access::{Actor, Permission};
 use crate::audit::{self, Entry};
 use crate::ids::SourceId;
 use crate::store::{Direction, Page, PageOf, Store, is_taken};
-use crate::{Millis, Refusal};
+use crate::{Millis, Refusal, problems};
 
 /// Sources of one organisation.
 pub const MAX_SOURCES: usize = 1000;
@@ -235,7 +235,7 @@ pub async fn create(
         .await?;
     if usize::try_from(there).unwrap_or(0) >= MAX_SOURCES {
         return Err(Refusal::conflict(
-            "too-many",
+            problems::TOO_MANY,
             "",
             format!("there are {there} sources; an organisation has at most {MAX_SOURCES}"),
         ));
@@ -464,7 +464,7 @@ async fn free(
 
 fn taken(name: &str) -> Refusal {
     Refusal::conflict(
-        "name-taken",
+        problems::NAME_TAKEN,
         "name",
         format!("there is a source {name} already; choose another name"),
     )

@@ -13,7 +13,7 @@ use super::source::{named, record};
 use crate::access::{Actor, Permission};
 use crate::ids::{OrganisationId, SourceId, SyncId};
 use crate::store::Store;
-use crate::{Millis, Refusal};
+use crate::{Millis, Refusal, problems};
 
 /// Asks for a sync. One that is under way goes on: its id comes back.
 ///
@@ -31,14 +31,14 @@ pub async fn request(
     match kind {
         Kind::Upload => {
             return Err(Refusal::conflict(
-                "nothing-to-sync",
+                problems::NOTHING_TO_SYNC,
                 "",
                 "documents are uploaded to this source by people; there is nothing to fetch",
             ));
         }
         Kind::TrafficAnalyzer if registered(&mut write, source).await? == 0 => {
             return Err(Refusal::conflict(
-                "no-collector",
+                problems::NO_COLLECTOR,
                 "",
                 "no collector is registered with this source; make a registration token and register one first",
             ));

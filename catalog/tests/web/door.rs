@@ -290,3 +290,25 @@ async fn what_changes_something_needs_the_forms_token_and_our_origin() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_type_of_a_problem_leads_to_what_it_means() {
+    let service = browser::service_on_file().await;
+    let mut browser = Browser::new(&service);
+    for kind in silhouette_catalog::problems::KINDS {
+        let page = browser.get(&format!("/problems/{}", kind.name)).await;
+        assert_eq!(page.status, StatusCode::OK, "{}", kind.name);
+        assert!(
+            page.text.contains(kind.title) && page.text.contains(&kind.status.to_string()),
+            "{}",
+            page.text
+        );
+        assert!(!page.text.contains('`'), "{}", page.text);
+    }
+    let all = browser.get("/problems").await;
+    assert!(all.text.contains("/problems/busy") && all.text.contains("/problems/token-expired"));
+    assert_eq!(
+        browser.get("/problems/none").await.status,
+        StatusCode::NOT_FOUND
+    );
+}

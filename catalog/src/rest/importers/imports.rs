@@ -18,11 +18,12 @@ use crate::bodies::{self, BodyError, Room};
 use crate::ids::{ApiId, RevisionId, SourceId};
 use crate::imports::{self, FetchRules, Imported, Outcome, Upload};
 use crate::inventory::{BaseUrl, Join};
+use crate::problems::MALFORMED_BODY;
 use crate::rest::caller::Caller;
 use crate::rest::created;
 use crate::rest::extract::{is_json, media_type, read_json, unsupported};
 use crate::rest::inventory::Warning;
-use crate::rest::problem::{MALFORMED_BODY, Problem};
+use crate::rest::problem::Problem;
 
 /// Fetching, redirects included.
 const FETCH_TIME: Duration = Duration::from_secs(10);

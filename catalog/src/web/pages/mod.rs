@@ -10,6 +10,7 @@ mod form;
 mod keys;
 mod list;
 mod overview;
+mod problems;
 mod profile;
 mod roles;
 mod scans;
@@ -32,6 +33,8 @@ pub(super) fn routes(_web: &Arc<Web>) -> Router<Arc<Web>> {
         .route("/assets/{hash}/{*file}", get(assets::serve))
         .route("/sign-in", get(door::show).post(door::sign_in))
         .route("/sign-out", post(door::sign_out))
+        .route("/problems", get(problems::list))
+        .route("/problems/{name}", get(problems::show))
         .route("/theme", post(door::theme))
         .route("/organisation", post(door::organisation))
         .route("/", get(overview::show))

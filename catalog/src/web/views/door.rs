@@ -15,6 +15,24 @@ pub(crate) struct SignIn {
     pub(crate) error: String,
 }
 
+/// Says what refusals mean: one, or all.
+#[derive(Debug, Template)]
+#[template(path = "problems.html")]
+pub(crate) struct ProblemKinds {
+    pub(crate) theme: &'static str,
+    pub(crate) kinds: Vec<ProblemKind>,
+}
+
+/// A kind of refusal.
+#[derive(Debug)]
+pub(crate) struct ProblemKind {
+    pub(crate) name: &'static str,
+    pub(crate) status: u16,
+    pub(crate) title: &'static str,
+    /// In pieces; `true` for those that are code.
+    pub(crate) meaning: Vec<(bool, &'static str)>,
+}
+
 /// Says what went wrong.
 #[derive(Debug, Template)]
 #[template(path = "error.html")]
