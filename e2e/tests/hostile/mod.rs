@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use silhouette_e2e::{Answer, Catalog, curl, process};
 
 /// What a collector says of a document, in place of a hash of its contract.
-pub(crate) const CONTRACT: &str = "00000000000000000000000000000000000000000000000000000000000000aa";
+pub(crate) const CONTRACT: &str =
+    "00000000000000000000000000000000000000000000000000000000000000aa";
 
 /// A source for uploads; its id.
 pub(crate) fn uploads(catalog: &Catalog, name: &str) -> Result<String> {
