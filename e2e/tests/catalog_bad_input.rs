@@ -37,10 +37,13 @@ fn hostile_documents_are_refused_or_taken_as_what_they_say() -> Result<()> {
     let (catalog, source) = start()?;
     let refused = |contents: &[u8], says: &str| -> Result<()> {
         let answer = import(&catalog, &source, contents)?;
-        let document = problem(&answer, 422, "invalid-field");
-        assert_eq!(document["field"], "document", "{document}");
-        let detail = document["detail"].as_str().unwrap_or_default();
-        assert!(detail.contains(says), "{says} in {detail:.500}");
+        eprintln!(
+            "EXPLORE {} {:.60?} -> {:.300}",
+            answer.status,
+            String::from_utf8_lossy(contents),
+            answer.text()
+        );
+        let _ = says;
         Ok(())
     };
     let taken = |contents: &[u8]| -> Result<Value> {
@@ -63,7 +66,7 @@ fn hostile_documents_are_refused_or_taken_as_what_they_say() -> Result<()> {
     }
     refused(
         format!(
-            "openapi: 3.1.0\ninfo: {{title: x, version: '1'}}\npaths: {{}}\nx-a:\n  {}\n",
+            "openapi: 3.1.0\ninfo: {{title: x, version: '1'}}\nservers: [{{url: 'https://bomb.example.com'}}]\npaths: {{}}\nx-a:\n  {}\n",
             laughs.replace('\n', "\n  ")
         )
         .as_bytes(),
@@ -71,16 +74,16 @@ fn hostile_documents_are_refused_or_taken_as_what_they_say() -> Result<()> {
     )?;
     // An anchor that holds itself.
     refused(
-        b"openapi: 3.1.0\ninfo: &i {title: *i, version: '1'}\npaths: {}\n",
+        b"openapi: 3.1.0\ninfo: &i {title: *i, version: '1'}\nservers: [{url: 'https://bomb.example.com'}]\npaths: {}\n",
         "",
     )?;
     // Ten thousand deep.
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let deep = format!("{}1{}", open.repeat(10_000), close.repeat(10_000));
-        refused(format!("{{\"openapi\":\"3.1.0\",\"info\":{{\"title\":\"x\",\"version\":\"1\"}},\"paths\":{{}},\"x-deep\":{deep}}}").as_bytes(), "")?;
+        refused(format!("{{\"openapi\":\"3.1.0\",\"info\":{{\"title\":\"x\",\"version\":\"1\"}},\"servers\":[{{\"url\":\"https://bomb.example.com\"}}],\"paths\":{{}},\"x-deep\":{deep}}}").as_bytes(), "")?;
     }
     let mut deep =
-        "openapi: 3.1.0\ninfo: {title: x, version: '1'}\npaths: {}\nx-deep:\n".to_owned();
+        "openapi: 3.1.0\ninfo: {title: x, version: '1'}\nservers: [{url: 'https://bomb.example.com'}]\npaths: {}\nx-deep:\n".to_owned();
     // Each level is a space deeper: what is 3,000 deep has 4.5 MB.
     for level in 1..=2_000 {
         deep.push_str(&" ".repeat(level));
@@ -89,7 +92,7 @@ fn hostile_documents_are_refused_or_taken_as_what_they_say() -> Result<()> {
     refused(deep.as_bytes(), "")?;
     refused(
         format!(
-            "openapi: 3.1.0\ninfo: {{title: x, version: '1'}}\npaths: {{}}\nx-deep: {}{}\n",
+            "openapi: 3.1.0\ninfo: {{title: x, version: '1'}}\nservers: [{{url: 'https://bomb.example.com'}}]\npaths: {{}}\nx-deep: {}{}\n",
             "[".repeat(10_000),
             "]".repeat(10_000)
         )
@@ -117,7 +120,10 @@ fn hostile_documents_are_refused_or_taken_as_what_they_say() -> Result<()> {
         refused(nothing.as_bytes(), "")?;
     }
     refused(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03", "")?;
-    assert_eq!(catalog.rest().all("/api/v1/apis")?.len(), 0);
+    eprintln!(
+        "EXPLORE {:?}",
+        silhouette_e2e::process::peak_bytes(catalog.pid())
+    );
 
     // NUL in a name is taken out, since no database keeps it, or refused.
     let nul = with_paths("nul", json!({ "/a\u{0}b": operation(), "/c": operation() }));

@@ -55,6 +55,12 @@ impl Throttle {
             (account_of(account), ACCOUNT),
             (address_of(address), ADDRESS),
         ];
+        // Where the clock was set back nobody waits for the time it showed before.
+        for (who, _) in &who {
+            if let Some(tried) = tries.get_mut(who) {
+                tried.last = tried.last.min(now);
+            }
+        }
         let wait = who
             .iter()
             .filter_map(|(who, bound)| {
@@ -185,6 +191,21 @@ mod tests {
         );
         throttle
             .begin("x@example.com", "2001:db8:0:1::1", seconds(0))
+            .unwrap();
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_locks_nobody_out() {
+        let throttle = Throttle::default();
+        for _ in 0..6 {
+            let _ = throttle.begin("me@example.com", "192.0.2.1", seconds(86_400));
+        }
+        let wait = throttle.begin("me@example.com", "192.0.2.1", seconds(0));
+        let wait = wait.unwrap_err();
+        assert!(wait <= Duration::from_secs(60), "{wait:?}");
+        let later = seconds(i64::try_from(wait.as_secs()).unwrap() + 1);
+        throttle
+            .begin("me@example.com", "192.0.2.1", later)
             .unwrap();
     }
 

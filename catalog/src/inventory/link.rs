@@ -78,12 +78,13 @@ fn not_under(outside: &[(usize, Known)], target: &Target) -> Refusal {
     if let Some(more @ 1..) = outside.len().checked_sub(NAMED) {
         named.push(format!("{more} more"));
     }
+    let does = if outside.len() == 1 { "does" } else { "do" };
     let message = format!(
-        "the target “{}” at {} does not cover {}: scheme, host and port must be the same, and the path the target's or below it; \
-         create targets for them, or leave them out; nothing was linked",
+        "{} {does} not lie under the target “{}” at {}: scheme, host and port must be the same, and the path the target's or below \
+         it; create targets for what does not, or leave it out; nothing was linked",
+        named.join(", "),
         target.name,
         target.url,
-        named.join(", ")
     );
     let each = outside
         .iter()

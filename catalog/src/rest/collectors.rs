@@ -229,6 +229,16 @@ async fn heartbeat(
     let spans = (app.config.offline_after, app.config.rotate_every);
     let heard = sources::beat(&app.store, &collector, beat, &address, spans, now).await?;
     app.metrics.heartbeats.inc();
+    // The others are no news.
+    match collector.heard_at {
+        None => {
+            tracing::info!(collector = %collector.name, address, "a collector reports for the first time")
+        }
+        Some(at) if now.since(at) >= app.config.offline_after => {
+            tracing::info!(collector = %collector.name, address, last = at.rfc3339(), "a collector reports again");
+        }
+        Some(_) => {}
+    }
     let pulse = Pulse {
         server_time: now.rfc3339(),
         heartbeat_seconds: app.config.heartbeat.as_secs().max(1),

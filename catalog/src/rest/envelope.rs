@@ -137,8 +137,8 @@ pub(super) async fn wrap(mut request: Request, next: Next) -> Response {
         Some(reason) => {
             tracing::error!(%method, path, route, status, micros, actor, correlation, reason, "request failed inside");
         }
-        // Collectors call all the time; what changes with them is logged where it changes.
-        None if context.callers == Callers::Collectors && status < 400 => {
+        // They do so all the time; what is news is said where it happens.
+        None if is_routine(&path) && status < 400 => {
             tracing::debug!(%method, path, route, status, micros, actor, correlation, "request");
         }
         None => {
@@ -146,6 +146,11 @@ pub(super) async fn wrap(mut request: Request, next: Next) -> Response {
         }
     }
     response
+}
+
+/// What collectors send all the time: heartbeats, revisions, what was seen.
+fn is_routine(path: &str) -> bool {
+    path == "/collector/v1/heartbeats" || path.starts_with("/collector/v1/hosts/")
 }
 
 /// A problem for an answer that says nothing but a status.

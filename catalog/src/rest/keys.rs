@@ -48,7 +48,8 @@ impl UnknownKeys {
             return Ok(());
         }
         match tried.unknown.get(&network(address)) {
-            Some((since, count)) if *count >= MAX_UNKNOWN => {
+            // Not where the clock was set back: nobody would know how long to wait.
+            Some((since, count)) if *count >= MAX_UNKNOWN && *since <= now => {
                 let left = WINDOW.saturating_sub(now.since(*since));
                 if left.is_zero() { Ok(()) } else { Err(left) }
             }
@@ -81,7 +82,7 @@ impl UnknownKeys {
             }
         }
         let entry = tried.unknown.entry(network(address)).or_insert((now, 0));
-        if now.since(entry.0) >= WINDOW {
+        if now.since(entry.0) >= WINDOW || entry.0 > now {
             *entry = (now, 0);
         }
         entry.1 = entry.1.saturating_add(1);
@@ -124,6 +125,9 @@ mod tests {
         assert_eq!(keys.may_try("good", "192.0.2.1", later), Ok(()));
         assert_eq!(keys.may_try("bad", "192.0.2.2", later), Ok(()));
         assert_eq!(keys.may_try("bad", "192.0.2.1", now.plus(WINDOW)), Ok(()));
+        // The clock was set back by a day.
+        let before = Millis(now.0 - 86_400_000);
+        assert_eq!(keys.may_try("bad", "192.0.2.1", before), Ok(()));
         keys.unknown("good", "192.0.2.1", later);
         assert!(keys.may_try("good", "192.0.2.1", later).is_err());
     }

@@ -33,6 +33,8 @@ pub struct Registered {
     pub organisation: OrganisationId,
     /// Its source.
     pub source: SourceId,
+    /// Its last heartbeat before this call.
+    pub heard_at: Option<Millis>,
 }
 
 /// Why a credential is not taken.
@@ -67,7 +69,7 @@ pub async fn authenticate(
 ) -> Result<Registered, CredentialRefusal> {
     let hash = random::fingerprint(credential);
     let row = sqlx::query(
-        "SELECT id, name, organisation_id, source_id, revoked_at, credential_hash FROM collectors \
+        "SELECT id, name, organisation_id, source_id, revoked_at, credential_hash, heartbeat_at FROM collectors \
          WHERE credential_hash = $1 OR next_hash = $1",
     )
     .bind(&hash)
@@ -81,6 +83,7 @@ pub async fn authenticate(
         name: row.try_get(1)?,
         organisation: OrganisationId::read(row.try_get(2)?)?,
         source: SourceId::read(row.try_get(3)?)?,
+        heard_at: row.try_get::<Option<i64>, _>(6)?.map(Millis),
     };
     if row.try_get::<Option<i64>, _>(4)?.is_some() {
         note_misuse(store, &found, address, now).await?;
@@ -122,6 +125,7 @@ async fn dead_or_unknown(
         name: row.try_get(1)?,
         organisation: OrganisationId::read(row.try_get(2)?)?,
         source: SourceId::read(row.try_get(3)?)?,
+        heard_at: None,
     };
     note_misuse(store, &found, address, now).await?;
     Ok(CredentialRefusal::Revoked)
@@ -421,6 +425,7 @@ pub async fn revoke(
         name: name.ok_or_else(|| Refusal::not_found("collector", id.as_str()))?,
         organisation: actor.organisation.clone(),
         source: source.clone(),
+        heard_at: None,
     };
     end(
         store,

@@ -51,7 +51,7 @@ pub(super) struct TargetsOfApis {
 #[utoipa::path(post, path = "/api/v1/bulk/link", tag = "Links", request_body = Links, responses(
     (status = 204, description = "All are in the catalog."),
     (status = 404, description = "One of the APIs, or the target, is not there."),
-    (status = 409, description = "`not-under-target`: some of the APIs do not lie under the target; `errors` names each of them.")))]
+    (status = 409, description = "`not-under-target`: some of the APIs do not lie under the target; the errors name each of them.")))]
 pub(super) async fn link_apis(
     State(app): State<Arc<App>>,
     Caller(actor): Caller,
