@@ -144,11 +144,37 @@ fn a_document_is_taken_up_to_the_limit_whichever_way_it_comes() -> Result<()> {
     unharmed(&catalog, MOST)
 }
 
+/// A document of about so many bytes that is nothing but operations with schemas.
+fn dense(bytes: usize) -> String {
+    let schema = json!({ "type": "object", "required": ["id"], "properties": {
+        "id": { "type": "integer", "format": "int64", "examples": [1] }, "name": { "type": "string" },
+        "tags": { "type": "array", "items": { "type": "string", "enum": ["a", "b"] } } } });
+    let content = json!({ "application/json": { "schema": schema } });
+    let operation = json!({ "get": { "parameters": [{ "name": "page", "in": "query", "schema": { "type": "integer" } }],
+        "responses": { "200": { "description": "OK", "content": content }, "404": { "description": "None" } } } })
+    .to_string();
+    let mut paths = String::with_capacity(bytes + 1000);
+    for n in 0.. {
+        if paths.len() >= bytes {
+            break;
+        }
+        let comma = if n == 0 { "" } else { "," };
+        paths.push_str(&format!(
+            "{comma}\"/group{}/things{n}\":{operation}",
+            n % 300
+        ));
+    }
+    format!(
+        "{{\"openapi\":\"3.1.0\",\"info\":{{\"title\":\"Dense\",\"version\":\"1\"}},\
+         \"servers\":[{{\"url\":\"https://dense.example.com\"}}],\"paths\":{{{paths}}}}}"
+    )
+}
+
 #[test]
 fn a_document_of_fifty_megabytes_is_taken_by_default() -> Result<()> {
     let catalog = Catalog::start(&[])?;
     let source = uploads(&catalog, "Uploads")?;
-    let document = document("large", 50_000_000);
+    let document = dense(50_000_000);
     let answer = import(&catalog, &source, document.as_bytes())?;
     assert_eq!(answer.status, 201, "{} {}", answer.error, answer.text());
     let answer = import_text(&catalog, &source, &document)?;

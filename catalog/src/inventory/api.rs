@@ -309,6 +309,7 @@ pub async fn set_hidden(
 pub async fn delete(store: &Store, actor: &Actor, api: &ApiId, now: Millis) -> Result<(), Refusal> {
     actor.may(Permission::ManageApis)?;
     let mut write = store.write().await?;
+    store.serialise(&mut write, &actor.organisation).await?;
     let known = known(&mut write, &actor.organisation, api).await?;
     let rows = sqlx::query("SELECT id FROM definitions WHERE api_id = $1")
         .bind(api.as_str())

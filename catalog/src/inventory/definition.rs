@@ -409,6 +409,7 @@ pub async fn move_to(
     actor.may(Permission::ManageApis)?;
     let moved = get(store, actor, definition).await?;
     let mut write = store.write().await?;
+    store.serialise(&mut write, &actor.organisation).await?;
     let from = api::known(&mut write, &actor.organisation, &moved.api).await?;
     let others: i64 =
         sqlx::query("SELECT COUNT(*) FROM definitions WHERE api_id = $1 AND id <> $2")
@@ -490,6 +491,7 @@ pub async fn delete(
     actor.may(Permission::ManageApis)?;
     let gone = get(store, actor, definition).await?;
     let mut write = store.write().await?;
+    store.serialise(&mut write, &actor.organisation).await?;
     let api = api::known(&mut write, &actor.organisation, &gone.api).await?;
     erase(&mut write, definition.as_str()).await?;
     let left: i64 = sqlx::query("SELECT COUNT(*) FROM definitions WHERE api_id = $1")
