@@ -11,7 +11,7 @@ use rows::filled;
 use silhouette_catalog::Millis;
 use silhouette_catalog::store::{BackupError, Store, restore};
 use silhouette_test_postgres::Database;
-use sqlx::Row as _;
+use sqlx::{Executor as _, Row as _};
 use tempfile::TempDir;
 
 fn sqlite(dir: &TempDir, name: &str) -> String {
