@@ -92,30 +92,31 @@ pub async fn import(
     // has moved meanwhile.
     for _ in 0..TRIES {
         let mut read = store.pool().acquire().await?;
-        let runs = matching(&mut read, &actor.organisation, &report.runs, api).await?;
+        let (places, runs) = matching(&mut read, &actor.organisation, &report.runs, api).await?;
         drop(read);
         let mut write = store.write().await?;
         store.serialise(&mut write, &actor.organisation).await?;
         if still_stand(&mut write, &actor.organisation, &runs).await? {
-            return keep_all(write, actor, runs, now).await;
+            return keep_all(write, actor, &places, runs, now).await;
         }
     }
     // Somebody changes them all the time: nobody does while this is matched.
     let mut write = store.write().await?;
     store.serialise(&mut write, &actor.organisation).await?;
-    let runs = matching(&mut write, &actor.organisation, &report.runs, api).await?;
-    keep_all(write, actor, runs, now).await
+    let (places, runs) = matching(&mut write, &actor.organisation, &report.runs, api).await?;
+    keep_all(write, actor, &places, runs, now).await
 }
 
 async fn keep_all(
     mut write: Write,
     actor: &Actor,
+    places: &Places,
     runs: Vec<Matched>,
     now: Millis,
 ) -> Result<Vec<ImportedScan>, Refusal> {
     let mut imported = Vec::with_capacity(runs.len());
     for run in runs {
-        imported.push(keep(&mut write, actor, run, now).await?);
+        imported.push(keep(&mut write, actor, places, run, now).await?);
     }
     write.commit().await?;
     Ok(imported)
@@ -141,7 +142,7 @@ async fn matching(
     organisation: &OrganisationId,
     runs: &[Run],
     only: Option<&ApiId>,
-) -> Result<Vec<Matched>, Refusal> {
+) -> Result<(Places, Vec<Matched>), Refusal> {
     if let Some(api) = only {
         inventory::known(connection, organisation, api).await?;
     }
@@ -194,7 +195,7 @@ async fn matching(
             found,
         });
     }
-    Ok(all)
+    Ok((places, all))
 }
 
 /// Whether each API that runs were matched to is still there, where it was.
@@ -233,6 +234,7 @@ struct Known {
 async fn keep(
     write: &mut Write,
     actor: &Actor,
+    places: &Places,
     run: Matched,
     now: Millis,
 ) -> Result<ImportedScan, Refusal> {
