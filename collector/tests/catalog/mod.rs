@@ -266,7 +266,9 @@ impl Kept {
             return self.register(&bearer, body);
         }
         if self.next.as_ref() == Some(&bearer) {
+            // It goes on asking until the new one is used: an answer may be lost.
             self.credential = self.next.take().unwrap();
+            self.rotate = false;
         }
         if bearer != self.credential || self.credential.is_empty() {
             self.uses_of_dead += 1;
@@ -278,7 +280,6 @@ impl Kept {
             (&Method::POST, ["credential"]) => {
                 let new = self.new_credential();
                 self.next = Some(new.clone());
-                self.rotate = false;
                 good(200, json!({"credential": new}))
             }
             (&Method::DELETE, ["registration"]) => {
