@@ -314,9 +314,10 @@ pub async fn insert_rows(
     tail: &str,
     rows: Vec<Vec<Value>>,
 ) -> Result<AnyQueryResult, sqlx::Error> {
-    /// Both databases take more. But SQLite looks the name of each `$1` up in a list, so that long statements cost more than two
-    /// short ones.
+    /// Both databases take more; so many are enough for the number of statements not to matter.
     const PARAMETERS: usize = 300;
+    // SQLite looks the name of each `$1` up in a list of all of them, and has parameters without a name.
+    let named = connection.backend_name() != "SQLite";
     let mut result = AnyQueryResult::default();
     let width = rows.first().map_or(1, Vec::len).max(1);
     let mut rows = rows.into_iter().peekable();
@@ -328,8 +329,13 @@ pub async fn insert_rows(
             text.push_str(if at == 0 { "(" } else { ", (" });
             for column in 0..row.len() {
                 number += 1;
-                text.push_str(if column == 0 { "$" } else { ", $" });
-                text.push_str(&number.to_string());
+                text.push_str(if column == 0 { "" } else { ", " });
+                if named {
+                    text.push('$');
+                    text.push_str(&number.to_string());
+                } else {
+                    text.push('?');
+                }
             }
             text.push(')');
         }
