@@ -7,15 +7,18 @@
 mod api;
 mod api_list;
 mod base_url;
+mod brought;
 mod columns;
 mod comparison;
 mod definition;
 mod document;
 mod drift;
+mod history;
 mod link;
 mod operation;
 mod overview;
 mod provenance;
+mod pushed;
 mod retention;
 mod revision;
 mod seen;
@@ -28,6 +31,7 @@ pub use api::{
 };
 pub use api_list::{ApiFilter, ApiSort, DriftFilter, hosts, list as apis};
 pub use base_url::{BaseUrl, BaseUrlError, Scheme};
+pub(crate) use brought::{Name, NewDocument, keep_document};
 pub use comparison::{Change, Comparison, compare as compare_revisions, compare_texts};
 pub use definition::{
     Definition, DefinitionKind, Join, delete as delete_definition, get as definition,
@@ -42,12 +46,11 @@ pub use operation::{
     seen_between,
 };
 pub use overview::{Found, Overview, Span, found, overview, waiting};
+pub use pushed::{AcceptRevision, Accepted, accept as accept_revision};
 pub use retention::Thinning;
 pub use revision::{
-    AcceptRevision, Accepted, Revision, RevisionsOf, accept as accept_revision, get as revision,
-    list as revisions, text_of as document_of,
+    Revision, RevisionsOf, get as revision, list as revisions, text_of as document_of,
 };
-pub(crate) use revision::{Name, NewDocument, keep_document};
 pub use seen::{
     Caller, CallerKind, Seen, SeenCaller, SeenOperation, callers, report as report_seen,
 };

@@ -10,7 +10,7 @@ use sqlx::any::AnyRow;
 
 use super::columns::{count, id, maybe_time, stored, text};
 use super::operation::{self, Figures};
-use super::{api, document, provenance, revision};
+use super::{api, document, history, provenance};
 use crate::access::Actor;
 use crate::ids::{ApiId, CollectorId, DefinitionId, OrganisationId, SourceId};
 use crate::store::{Conditions, Direction, Listing, Page, PageOf, Store, insert_rows};
@@ -121,7 +121,7 @@ pub async fn report(
     // What takes time is read before the writer's turn.
     let mut connection = store.pool().acquire().await?;
     let key = provenance::key(&mut connection, source, &host, collector).await?;
-    let origin = revision::origin(&mut connection, organisation, source, &key).await?;
+    let origin = history::origin(&mut connection, organisation, source, &key).await?;
     let Some(known) = origin.definition.map(|known| known.id) else {
         return Err(Refusal::not_found("host", host));
     };
