@@ -6,6 +6,7 @@ mod stores;
 
 use documents::{Collector, document, observed};
 use people::{at, door, organisation, user};
+use serde_json::{Value, json};
 use silhouette_catalog::Refusal;
 use silhouette_catalog::ids::{ApiId, RevisionId, TargetId};
 use silhouette_catalog::inventory::{self as inventory, *};
@@ -291,6 +292,55 @@ async fn revisions_come_once_whatever_the_network_does() {
             .await
             .unwrap();
         assert_eq!(original, a.to_string().into_bytes());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn operations_are_what_the_latest_revision_says_of_them() {
+    on_each(async |store: Store| {
+        let door = door();
+        let acme = organisation(&store, &door, "Acme", "owner@acme.example").await;
+        let collector = Collector::of(&store, &acme, "edge").await;
+        let first = observed("https://h.example", &BOOKS, 5);
+        let api = collector
+            .push_new(&store, "h.example", 1, &first, at(1))
+            .await;
+        let every = OperationFilter::default();
+        let list = async || {
+            let page = operations(
+                &store,
+                &acme,
+                &api,
+                &every,
+                OperationSort::Path,
+                Direction::Ascending,
+                Page::default(),
+            );
+            page.await.unwrap().items
+        };
+        let before = list().await;
+        let push = async |sequence, document: &Value| {
+            let pushed = collector.push(&store, "h.example", sequence, document, at(9));
+            assert!(matches!(pushed.await.unwrap(), Accepted::Created { .. }));
+        };
+        // Another contract that says the same of the operations.
+        let mut other = first.clone();
+        other["components"] = json!({ "schemas": { "Book": { "type": "object" } } });
+        push(2, &other).await;
+        assert_eq!(list().await, before);
+        let mut named = other.clone();
+        named["paths"]["/books"]["get"]["summary"] = json!("All books");
+        push(3, &named).await;
+        let summaries = async || {
+            let all = list().await.into_iter();
+            all.map(|operation| operation.summary).collect::<Vec<_>>()
+        };
+        assert_eq!(summaries().await.concat(), "All books");
+        push(4, &observed("https://h.example", &BOOKS[..2], 5)).await;
+        assert_eq!(list().await.len(), 2);
+        push(5, &other).await;
+        assert_eq!(summaries().await, ["", "", ""]);
     })
     .await;
 }

@@ -104,7 +104,7 @@ pub(crate) async fn keep_document(
         base_url: new.base_url,
         join: new.join,
     };
-    let mut before = Before::default();
+    let mut before = Before::new(new.document, DefinitionKind::Documented);
     before.renew(&mut write, origin.definition.as_ref()).await?;
     let (revision, api) = keep(&mut write, &revision, before, now).await?;
     let kept = Kept {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read as _, Write as _};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use serde_json::json;
@@ -267,7 +267,7 @@ pub(crate) async fn read(
     apart(text.len(), move || Document::parse(&text, limit, field)).await?
 }
 
-/// Runs what takes texts of so many bytes apart on a thread of its own, when the memory for it is free.
+/// Runs what takes texts of so many bytes apart on a thread of its own, when the memory for it and a core are free.
 ///
 /// # Errors
 /// [`Refusal::Internal`] when it panics.
@@ -275,9 +275,11 @@ pub(crate) async fn apart<T: Send + 'static>(
     bytes: usize,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Refusal> {
-    let permit = turn(bytes).await?;
+    let memory = turn(&MEMORY, (bytes >> 16).clamp(1, READING >> 16)).await?;
+    // More at once than there are cores would be no sooner done, and all of them in memory.
+    let core = turn(&CORES, 1).await?;
     let done = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let _held = (memory, core);
         work()
     });
     done.await
@@ -285,12 +287,14 @@ pub(crate) async fn apart<T: Send + 'static>(
 }
 
 /// Units of 64 KiB.
-static MEMORY: std::sync::LazyLock<Arc<Semaphore>> =
-    std::sync::LazyLock::new(|| Arc::new(Semaphore::new(READING >> 16)));
+static MEMORY: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(READING >> 16)));
+static CORES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    Arc::new(Semaphore::new(cores.max(2)))
+});
 
-async fn turn(bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
-    let units = (bytes >> 16).clamp(1, READING >> 16);
-    Arc::clone(&MEMORY)
+async fn turn(of: &Arc<Semaphore>, units: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+    Arc::clone(of)
         .acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX))
         .await
         .map_err(|error| Refusal::Internal(error.to_string()))

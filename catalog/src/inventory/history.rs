@@ -38,27 +38,41 @@ pub(super) struct KnownDefinition {
     pub(super) number: i64,
     pub(super) contract: String,
     pub(super) base_url: BaseUrl,
+    /// What its operations say, or empty.
+    operations: String,
 }
 
-/// A definition that gets a new revision, and the operations of its latest one.
-#[derive(Debug, Default)]
+/// What a revision is compared with: the definition that it goes to, and the operations of its latest one.
+#[derive(Debug)]
 pub(super) struct Before {
+    /// What the new one's operations say.
+    operations: String,
     known: Option<KnownDefinition>,
+    /// Empty where the new one says the same of them.
     rows: Rows,
 }
 
 impl Before {
+    /// Nothing is known yet.
+    pub(super) fn new(document: &Document, kind: DefinitionKind) -> Before {
+        Before {
+            operations: operation::fingerprint(&document.operations, kind),
+            known: None,
+            rows: Rows::default(),
+        }
+    }
+
     /// Reads it outside of the transaction, which others wait for.
     pub(super) async fn read(
+        &mut self,
         store: &Store,
         known: Option<&KnownDefinition>,
-    ) -> Result<Before, Refusal> {
-        let mut before = Before::default();
-        if known.is_some() {
+    ) -> Result<(), Refusal> {
+        if known.is_some_and(|known| known.operations != self.operations) {
             let mut connection = store.pool().acquire().await?;
-            before.renew(&mut connection, known).await?;
+            self.renew(&mut connection, known).await?;
         }
-        Ok(before)
+        Ok(())
     }
 
     /// Reads it again where another revision is the latest now: only a revision changes which operations there are.
@@ -70,8 +84,10 @@ impl Before {
         let revision = |known: Option<&KnownDefinition>| known.map(|known| known.revision.clone());
         if revision(self.known.as_ref()) != revision(known) {
             self.rows = match known {
-                Some(known) => operation::rows(connection, known.id.as_str()).await?,
-                None => Rows::default(),
+                Some(known) if known.operations != self.operations => {
+                    operation::rows(connection, known.id.as_str()).await?
+                }
+                _ => Rows::default(),
             };
         }
         self.known = known.cloned();
@@ -94,7 +110,7 @@ pub(super) async fn origin(
     key: &str,
 ) -> Result<Origin, Refusal> {
     let row = sqlx::query(
-        "SELECT s.name, s.exclude_empty, d.id, d.api_id, d.base_url, d.revision_id, r.number, r.contract_hash FROM sources s \
+        "SELECT s.name, s.exclude_empty, d.id, d.api_id, d.base_url, d.operations_hash, d.revision_id, r.number, r.contract_hash FROM sources s \
          LEFT JOIN definitions d ON d.source_id = s.id AND d.key = $1 LEFT JOIN revisions r ON r.id = d.revision_id \
          WHERE s.id = $2 AND s.organisation_id = $3",
     )
@@ -113,6 +129,7 @@ pub(super) async fn origin(
             number: row.try_get("number")?,
             contract: text(&row, "contract_hash")?,
             base_url: base_url(&row, "base_url")?,
+            operations: text(&row, "operations_hash")?,
         }),
     };
     Ok(Origin {
@@ -143,21 +160,29 @@ pub(super) struct NewRevision<'a> {
 pub(super) async fn keep(
     write: &mut Write,
     new: &NewRevision<'_>,
-    Before { known, rows }: Before,
+    Before {
+        operations,
+        known,
+        rows,
+    }: Before,
     now: Millis,
 ) -> Result<(RevisionId, ApiId), Refusal> {
     let document = new.document;
     let revision = RevisionId::make(now);
     document::keep(write, document).await?;
     let is_new = known.is_none();
+    let is_same = known
+        .as_ref()
+        .is_some_and(|known| known.operations == operations);
     let (definition, api, number, new_api) = match known {
         Some(known) => {
-            let statement = "UPDATE definitions SET revision_id = $1, updated_at = $2, base_url = $3, source_name = $4 WHERE id = $5";
+            let statement = "UPDATE definitions SET revision_id = $1, updated_at = $2, base_url = $3, source_name = $4, operations_hash = $5 WHERE id = $6";
             sqlx::query(statement)
                 .bind(revision.as_str())
                 .bind(now.0)
                 .bind(new.base_url.to_string())
                 .bind(new.source_name)
+                .bind(&operations)
                 .bind(known.id.as_str())
                 .execute(&mut **write)
                 .await?;
@@ -176,7 +201,7 @@ pub(super) async fn keep(
             let definition = DefinitionId::make(now);
             sqlx::query(
                 "INSERT INTO definitions (id, organisation_id, api_id, source_id, source_name, kind, key, base_url, revision_id, \
-                 created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)",
+                 operations_hash, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)",
             )
             .bind(definition.as_str())
             .bind(new.organisation.as_str())
@@ -187,6 +212,7 @@ pub(super) async fn keep(
             .bind(new.key)
             .bind(new.base_url.to_string())
             .bind(revision.as_str())
+            .bind(&operations)
             .bind(now.0)
             .execute(&mut **write)
             .await?;
@@ -220,7 +246,8 @@ pub(super) async fn keep(
         api: api.as_str(),
         kind: new.kind,
     };
-    let others = operation::replace(write, owner, rows, &document.operations, number, now).await?;
+    let others = !is_same
+        && operation::replace(write, owner, rows, &document.operations, number, now).await?;
     definition::updated(write, &api, now).await?;
     if others || is_new {
         definition::recount(write, new.organisation, &api, i64::from(new_api), now).await?;

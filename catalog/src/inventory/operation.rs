@@ -4,6 +4,7 @@
 //! findings. What has the same method and the same path but for the names of parameters is one operation.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use silhouette_openapi::Template;
 use sqlx::any::AnyRow;
@@ -15,6 +16,7 @@ use super::definition::DefinitionKind;
 use super::document::DescribedOperation;
 use super::drift::DriftClass;
 use crate::access::Actor;
+use crate::hash::sha256;
 use crate::ids::{ApiId, DefinitionId};
 use crate::store::{Conditions, Direction, Listing, Page, PageOf, Store, Value, insert_rows};
 use crate::{Millis, Refusal};
@@ -367,6 +369,35 @@ pub(super) struct Owner<'a> {
     pub(super) definition: &'a str,
     pub(super) api: &'a str,
     pub(super) kind: DefinitionKind,
+}
+
+/// SHA-256 of what [`replace`] would keep of operations, hexadecimal: the same operations have the same.
+pub(super) fn fingerprint(operations: &[DescribedOperation], kind: DefinitionKind) -> String {
+    let mut said = String::new();
+    for operation in operations {
+        let texts = [
+            &operation.method,
+            &operation.path,
+            &operation.shape,
+            &operation.name,
+            &operation.summary,
+        ];
+        for text in texts {
+            said.push_str(text);
+            said.push('\0');
+        }
+        said.push(if operation.deprecated { '1' } else { '0' });
+        if kind == DefinitionKind::Documented {
+            let figures = (
+                operation.calls,
+                operation.seen_first_at,
+                operation.seen_last_at,
+            );
+            let _ = write!(said, "{figures:?}");
+        }
+        said.push('\0');
+    }
+    sha256(said.as_bytes())
 }
 
 /// Makes the rows of a definition, which were `before`, what the latest document says, touching only what differs. `revision`:

@@ -93,7 +93,8 @@ pub async fn accept(
         None => BaseUrl::parse(&format!("https://{host}{}", document.relative_base))
             .map_err(|error| Refusal::invalid("host", error.to_string()))?,
     };
-    let mut before = Before::read(store, origin.definition.as_ref()).await?;
+    let mut before = Before::new(&document, DefinitionKind::Observed);
+    before.read(store, origin.definition.as_ref()).await?;
     let mut write = store.write().await?;
     store.serialise(&mut write, &pushed.organisation).await?;
     // Once more: somebody else may have been here.

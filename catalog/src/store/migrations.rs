@@ -7,11 +7,18 @@ use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr as _};
 
 use super::{Dialect, Store};
 
-const STEPS: &[(i64, &str, &str)] = &[(
-    1,
-    "catalog",
-    include_str!("../../migrations/0001_catalog.sql"),
-)];
+const STEPS: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "catalog",
+        include_str!("../../migrations/0001_catalog.sql"),
+    ),
+    (
+        2,
+        "operations hash",
+        include_str!("../../migrations/0002_operations_hash.sql"),
+    ),
+];
 
 /// The version of the latest step.
 pub(super) const LATEST: i64 = {

@@ -60,12 +60,12 @@ struct Cost(Instant, u64);
 
 impl Cost {
     fn begin() -> Cost {
-        Cost(Instant::now(), spent::of_children())
+        Cost(Instant::now(), spent::in_all())
     }
 
     fn end(self, what: &str, times: usize) {
         let seconds = self.0.elapsed().as_secs_f64();
-        let cpu = spent::of_children().saturating_sub(self.1) as f64 / 1e6;
+        let cpu = spent::in_all().saturating_sub(self.1) as f64 / 1e6;
         let times = times as f64;
         println!(
             "| {what} | {times} | {:.0} | {:.2} |",

@@ -90,9 +90,9 @@ async fn measure(client: &Client, path: &str) -> Result<Cost> {
     let bytes = client.get(path).await?.len();
     let mut times = Vec::new();
     for _ in 0..TIMES {
-        let before = spent::of_children();
+        let before = spent::by_threads();
         client.get(path).await?;
-        times.push(spent::of_children().saturating_sub(before) as f64 / 1e6);
+        times.push(spent::by_threads().saturating_sub(before) as f64 / 1e6);
     }
     times.sort_by(f64::total_cmp);
     Ok(Cost {

@@ -7,25 +7,45 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-/// Nanoseconds on a CPU of all processes this one started and of what those started: the catalog, and PostgreSQL's.
-pub(crate) fn of_children() -> u64 {
-    let mut parents = HashMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
-            continue;
-        };
-        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        // pid (comm) state ppid …; comm may contain anything.
-        let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        if let Some(parent) = after
-            .split_whitespace()
-            .nth(1)
-            .and_then(|pid| pid.parse::<u32>().ok())
-        {
-            parents.insert(pid, parent);
-        }
-    }
+/// Nanoseconds on a CPU of all that this process started and what those started (the catalog, and PostgreSQL's), by threads that
+/// live: exact, but a thread that ends takes its time along.
+pub(crate) fn by_threads() -> u64 {
+    let threads = children().into_iter().flat_map(|pid| {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+        tasks.into_iter().flatten().flatten()
+    });
+    threads
+        .filter_map(|thread| {
+            let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            text.split_whitespace().next()?.parse::<u64>().ok()
+        })
+        .sum()
+}
+
+/// The same with threads that ended, to the hundredth of a second.
+pub(crate) fn in_all() -> u64 {
+    const TICK: u64 = 10_000_000;
+    let ticks = children().into_iter().filter_map(|pid| {
+        let all = fields(pid)?;
+        Some(all.get(11)?.parse::<u64>().ok()? + all.get(12)?.parse::<u64>().ok()?)
+    });
+    ticks.sum::<u64>() * TICK
+}
+
+/// What `/proc/PID/stat` says after the program's name, which may contain anything: state, parent, …
+fn fields(pid: u32) -> Option<Vec<String>> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after) = stat.rsplit_once(')')?;
+    Some(after.split_whitespace().map(str::to_owned).collect())
+}
+
+/// All processes this one started, and those that these started.
+fn children() -> Vec<u32> {
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let parents: HashMap<u32, u32> = pids
+        .filter_map(|pid| Some((pid, fields(pid)?.get(1)?.parse().ok()?)))
+        .collect();
     let own = std::process::id();
     let started = |mut pid: u32| {
         while let Some(&parent) = parents.get(&pid) {
@@ -40,22 +60,7 @@ pub(crate) fn of_children() -> u64 {
         .keys()
         .copied()
         .filter(|&pid| started(pid))
-        .map(of)
-        .sum()
-}
-
-/// Of all threads of one process.
-fn of(pid: u32) -> u64 {
-    let threads = fs::read_dir(format!("/proc/{pid}/task"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    threads
-        .filter_map(|thread| {
-            let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-            text.split_whitespace().next()?.parse::<u64>().ok()
-        })
-        .sum()
+        .collect()
 }
 
 /// Resident memory of a process, in MiB.
