@@ -59,7 +59,7 @@ settings! {
     data_dir: PathBuf, "SILHOUETTE_CATALOG_DATA_DIR", "DIRECTORY", "Storage";
     /// The database: sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME [default: sqlite:DATA_DIR/catalog.db]
     database_url: String, "SILHOUETTE_CATALOG_DATABASE_URL", "URL", "Storage";
-    /// Connections to the database [default: 8]
+    /// Connections to the database [default: 4]
     database_connections: u32, "SILHOUETTE_CATALOG_DATABASE_CONNECTIONS", "COUNT", "Storage";
     /// How long every revision is kept; of older ones the last of each week stays; 0s is for ever [default: 90d]
     keep_revisions: Span, "SILHOUETTE_CATALOG_KEEP_REVISIONS", "SPAN", "Storage";
@@ -331,7 +331,7 @@ impl Settings {
             database_url: Secret(database_url),
             database_connections: within(
                 "database_connections",
-                self.database_connections.unwrap_or(8),
+                self.database_connections.unwrap_or(4),
                 2..=1000,
                 "2 to 1000",
             )?,
