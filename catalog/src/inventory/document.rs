@@ -12,7 +12,8 @@ use bytes::Bytes;
 use serde_json::json;
 use silhouette_openapi::{Description, ReadError, Template};
 use sqlx::{AnyConnection, Row as _};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
 
 use super::base_url::BaseUrl;
 use crate::store::Store;
@@ -267,38 +268,41 @@ pub(crate) async fn read(
     apart(text.len(), move || Document::parse(&text, limit, field)).await?
 }
 
-/// Runs what takes texts of so many bytes apart on a thread of its own, when the memory for it and a core are free.
+/// Runs what takes texts of so many bytes apart on a thread that does nothing else, when the memory for it is free.
 ///
 /// # Errors
-/// [`Refusal::Internal`] when it panics.
+/// [`Refusal::Internal`] when it panics, or there is no thread.
 pub(crate) async fn apart<T: Send + 'static>(
     bytes: usize,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Refusal> {
-    let memory = turn(&MEMORY, (bytes >> 16).clamp(1, READING >> 16)).await?;
-    // More at once than there are cores would be no sooner done, and all of them in memory.
-    let core = turn(&CORES, 1).await?;
-    let done = tokio::task::spawn_blocking(move || {
-        let _held = (memory, core);
+    let internal =
+        |error: &dyn std::fmt::Display| Refusal::Internal(format!("reading a document: {error}"));
+    let units = (bytes >> 16).clamp(1, READING >> 16);
+    let permit = Arc::clone(&MEMORY)
+        .acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX))
+        .await
+        .map_err(|error| internal(&error))?;
+    let readers = READERS.as_ref().map_err(|error| internal(error))?;
+    let done = readers.spawn_blocking(move || {
+        let _permit = permit;
         work()
     });
-    done.await
-        .map_err(|error| Refusal::Internal(format!("reading a document: {error}")))
+    done.await.map_err(|error| internal(&error))
 }
 
 /// Units of 64 KiB.
 static MEMORY: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(READING >> 16)));
-static CORES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    Arc::new(Semaphore::new(cores.max(2)))
-});
 
-async fn turn(of: &Arc<Semaphore>, units: usize) -> Result<OwnedSemaphorePermit, Refusal> {
-    Arc::clone(of)
-        .acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX))
-        .await
-        .map_err(|error| Refusal::Internal(error.to_string()))
-}
+/// Threads for documents, as many as there are cores: more would be no sooner done. They are no others' threads, because each
+/// thread holds on to memory that it used, and a tree takes much.
+static READERS: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(cores)
+        .thread_name("documents")
+        .build()
+});
 
 /// How a document is given out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

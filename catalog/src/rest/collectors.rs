@@ -24,7 +24,7 @@ use super::problem::Problem;
 use crate::app::App;
 use crate::bodies::{self, Bodies, BodyError, Room};
 use crate::inventory::{
-    AcceptRevision, Accepted, CallerKind, Seen, SeenCaller, SeenOperation, accept_revision,
+    AcceptRevision, Accepted, CallerKind, Seen, SeenCaller, SeenOperation, accept_revision, apart,
     report_seen,
 };
 use crate::metrics::Outcome;
@@ -404,8 +404,7 @@ async fn gzip(
 }
 
 async fn unpacked(sent: Bytes, limit: usize) -> Result<Bytes, Problem> {
-    let work = tokio::task::spawn_blocking(move || unpack(&sent, limit)).await;
-    work.map_err(|error| Refusal::Internal(format!("a body cannot be unpacked: {error}")))?
+    apart(sent.len(), move || unpack(&sent, limit)).await?
 }
 
 /// The plain bytes of a gzip body, of at most so many bytes.

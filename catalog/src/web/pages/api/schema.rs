@@ -31,9 +31,8 @@ pub(super) async fn json_of(
 ) -> Result<serde_json::Value, Refusal> {
     let store = &person.app().store;
     let text = inventory::document_of(store, &person.actor, &revision.id, Format::Json).await?;
-    tokio::task::spawn_blocking(move || serde_json::from_slice(&text))
-        .await
-        .map_err(|error| Refusal::Internal(format!("reading a document: {error}")))?
+    inventory::apart(text.len(), move || serde_json::from_slice(&text))
+        .await?
         .map_err(|error| Refusal::invalid("document", format!("it cannot be laid out: {error}")))
 }
 
