@@ -2,7 +2,8 @@
 //!
 //! In: what a scanner says of the place – a URL, a path, a method – and the APIs there are. Out: the API whose base URL covers the
 //! place, of several the one with the longest base path; and in it the operation whose path template takes the path, of several the
-//! one with constants first. What fits nothing is said to fit nothing, never guessed.
+//! one with constants first. What fits nothing is said to fit nothing, never guessed. However many APIs a report names, the operations
+//! of a bounded number are in memory.
 
 use std::collections::HashMap;
 
@@ -14,15 +15,48 @@ use crate::Refusal;
 use crate::ids::OrganisationId;
 use crate::inventory::BaseUrl;
 
-/// The APIs of an organisation, and the operations of those that were asked for.
+/// Operations that are in memory at once, of all APIs together; one API alone may have as many as a document.
+const MOST: usize = 20_000;
+
+/// The APIs of an organisation, and the operations of those that were asked for last.
 pub(super) struct Places {
     /// By host.
     apis: HashMap<String, Vec<Place>>,
     /// Where each stands, as it is stored.
     bases: HashMap<String, String>,
-    operations: HashMap<String, Vec<Operation>>,
+    operations: Operations,
+}
+
+/// Operations by API.
+#[derive(Default)]
+struct Operations {
+    by_api: HashMap<String, Vec<Operation>>,
+    /// Of all of them.
+    count: usize,
     /// What was looked up before, by API, method and path: scanners report many things of one place.
     looked_up: HashMap<(String, String, String), Option<usize>>,
+}
+
+impl Operations {
+    /// Keeps those of an API, and forgets all others where there would be too many: most reports go through one API after another.
+    fn keep(&mut self, api: &str, loaded: Vec<Operation>) {
+        if self.count + loaded.len() > MOST {
+            *self = Operations::default();
+        }
+        self.count += loaded.len();
+        self.by_api.insert(api.to_owned(), loaded);
+    }
+
+    /// The operation of an API that takes a path.
+    fn find(&mut self, api: &str, method: &str, path: &str) -> Option<&Operation> {
+        let all = self.by_api.get(api)?;
+        let key = (api.to_owned(), method.to_owned(), path.to_owned());
+        let at = self
+            .looked_up
+            .entry(key)
+            .or_insert_with(|| taking(all, method, path));
+        at.and_then(|at| all.get(at))
+    }
 }
 
 struct Place {
@@ -75,8 +109,7 @@ impl Places {
         Ok(Places {
             apis,
             bases,
-            operations: HashMap::new(),
-            looked_up: HashMap::new(),
+            operations: Operations::default(),
         })
     }
 
@@ -158,17 +191,11 @@ impl Places {
         method: &str,
         path: &str,
     ) -> Result<Option<&Operation>, Refusal> {
-        if !self.operations.contains_key(api) {
+        if !self.operations.by_api.contains_key(api) {
             let loaded = load(connection, api).await?;
-            self.operations.insert(api.to_owned(), loaded);
+            self.operations.keep(api, loaded);
         }
-        let all = self.operations.get(api).map_or(&[][..], Vec::as_slice);
-        let key = (api.to_owned(), method.to_owned(), path.to_owned());
-        let at = self
-            .looked_up
-            .entry(key)
-            .or_insert_with(|| taking(all, method, path));
-        Ok(at.and_then(|at| all.get(at)))
+        Ok(self.operations.find(api, method, path))
     }
 }
 
@@ -234,4 +261,38 @@ fn absolute(place: &str) -> Option<Url> {
     looks
         .then(|| Url::parse(&format!("https://{place}")).ok())
         .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation(path: &str) -> Operation {
+        let template = Template::parse(path);
+        Operation {
+            method: "GET".to_owned(),
+            path: path.to_owned(),
+            shape: template.shape(),
+            template,
+        }
+    }
+
+    #[test]
+    fn a_bounded_number_of_operations_is_in_memory() {
+        let mut operations = Operations::default();
+        let some = |count: usize| (0..count).map(|n| operation(&format!("/{n}/{{id}}")));
+        for api in 0..30 {
+            let api = api.to_string();
+            operations.keep(&api, some(3_000).collect());
+            let found = operations.find(&api, "GET", "/2999/7").map(|one| &one.path);
+            assert_eq!(found.map(String::as_str), Some("/2999/{id}"));
+            let all: usize = operations.by_api.values().map(Vec::len).sum();
+            assert!(all <= MOST && all == operations.count, "{all}");
+            assert!(operations.looked_up.len() <= operations.by_api.len());
+        }
+        assert!(operations.find("0", "GET", "/1/7").is_none());
+        // One that alone has more is looked at all the same.
+        operations.keep("large", some(MOST + 1).collect());
+        assert!(operations.find("large", "GET", "/20000/7").is_some());
+    }
 }
