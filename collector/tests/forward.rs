@@ -387,11 +387,11 @@ async fn a_refused_document_does_not_hold_up_those_after_it() {
 
     // Too large: not even sent, until a synchronisation finds more room.
     catalog.kept().document_bytes = 100;
-    collector.wait("it is told", || {
-        let beats = catalog.kept().beats.len();
-        std::thread::sleep(std::time::Duration::from_millis(1500));
-        catalog.kept().beats.len() > beats
-    });
+    // A second heartbeat has taken up the answer to the one before.
+    let beats = catalog.kept().beats.len();
+    catalog
+        .wait("it is told", |kept| kept.beats.len() > beats + 1)
+        .await;
     learn(&collector, 4, "large.example").await;
     collector.wait("it is too large", || {
         collector.metric("silhouette_forward_failures_total{reason=\"too_large\"}") == 1
@@ -433,7 +433,10 @@ async fn without_auto_sync_revisions_wait_for_a_synchronisation() {
     collector.wait("the hosts are known", || {
         collector.json("/v1/forwarding")["hosts_known"] == 2
     });
-    assert_eq!(collector.json("/v1/forwarding")["auto_sync"], false);
+    // It learns so with its first heartbeat.
+    collector.wait("it knows to wait", || {
+        collector.json("/v1/forwarding")["auto_sync"] == false
+    });
     catalog.kept().sync = Some("s1".into());
     catalog
         .wait("everything", |kept| {
