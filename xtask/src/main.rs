@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask up`, `test`, `bench`, `package`, `fuzz`, `proto`.
+//! The project's chores: `cargo xtask up`, `test`, `filter`, `bench`, `package`, `fuzz`, `proto`.
 //!
 //! In: a checkout and a Debian machine. Out: running programs, a verdict, figures, packages. Installs what is missing and
 //! says so; everything it makes lies under `target/`. Never stops a process that it did not start, never leaves one behind.
@@ -7,6 +7,7 @@ mod bench;
 mod catalog;
 mod children;
 mod command;
+mod filter;
 mod fuzz;
 mod install;
 mod linters;
@@ -46,11 +47,13 @@ enum Task {
     Test(suite::Args),
     /// Only install what `up` and `test` need
     Install,
+    /// Build the proxy-wasm filter for Kong, Envoy and Istio, as it ships
+    Filter,
     /// Measure, and print a table for docs/benchmarks.md
     Bench(bench::Args),
     /// Fuzz every parser that meets the network
     Fuzz(fuzz::Args),
-    /// Build a Debian package: of the module for nginx, of the collector, or of the catalog
+    /// Package the module for nginx, the collector or the catalog for Debian, or the filter for Kong, Envoy and Istio
     Package(package::Args),
     /// Regenerate the bindings of the wire contract after a change of the .proto
     Proto,
@@ -74,6 +77,7 @@ fn run(task: Task) -> Result<ExitCode> {
             install::everything()?;
             Ok(ExitCode::SUCCESS)
         }
+        Task::Filter => filter::run(),
         Task::Bench(args) => bench::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Package(args) => package::run(&args),

@@ -1,8 +1,8 @@
-//! `cargo xtask package nginx`: the module as a Debian package.
+//! `cargo xtask package nginx`: the module as a Debian package; `package kong`: the filter for Kong, Envoy and Istio.
 //!
 //! In: the module, which it builds in the release profile, the templates in `deploy/nginx/debian/`, and what `nginx-dev` says about the
 //! ABI of the nginx it was built against. Out: a `.deb` under `target/package/` that depends on exactly that ABI. Needs
-//! `dpkg-deb`; installs nothing.
+//! `dpkg-deb`; installs nothing. Of the filter: a folder there with the module, what Kong reads beside it, and checksums.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::{command, package_service, workspace};
+use crate::{command, filter, package_service, workspace};
 
 /// What to package.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,8 @@ enum What {
     Collector,
     /// silhouette-catalog, with its systemd unit
     Catalog,
+    /// The filter for Kong, Envoy and Istio, with what Kong reads beside it
+    Kong,
 }
 
 /// `cargo xtask package WHAT`.
@@ -38,9 +40,34 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
         What::Collector => package_service::COLLECTOR.package()?,
         What::Catalog => package_service::CATALOG.package()?,
+        What::Kong => kong()?,
     };
     println!("{}", package.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// What Kong reads beside the filter: the schema of its configuration, and which parts of its metrics' names are labels.
+const META: &str = "silhouette.meta.json";
+
+/// Makes the folder from `target/filter/`; its path. The files keep their names: Kong calls a filter what its file is called.
+///
+/// # Errors
+/// When the filter cannot be built or is too heavy, or `sha256sum` fails.
+fn kong() -> Result<PathBuf> {
+    let built = filter::build()?;
+    built.weigh()?;
+    let out = workspace::root().join("target/package/kong");
+    if out.exists() {
+        std::fs::remove_dir_all(&out)?;
+    }
+    let module = "silhouette.wasm";
+    place(&built.silhouette, &out.join(module), 0o644)?;
+    let meta = workspace::root().join("kong-wasm").join(META);
+    place(&meta, &out.join(META), 0o644)?;
+    let mut sums = command::program("sha256sum");
+    let sums = command::output(sums.current_dir(&out).args([module, META]))?;
+    std::fs::write(out.join("SHA256SUMS"), sums)?;
+    Ok(out)
 }
 
 /// Where `nginx-dev` says which ABI its headers have.

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::tally::Tally;
-use crate::{command, install, linters, up, workspace};
+use crate::{command, filter, install, linters, up, workspace};
 
 /// Flags of `test`.
 #[derive(Debug, clap::Args)]
@@ -43,6 +43,11 @@ pub(crate) fn run(_: &Args) -> Result<ExitCode> {
                     "warnings",
                 ]),
             )
+        });
+        // Tests run the filter as it ships.
+        suite.step("the proxy-wasm filter", |tally| {
+            let built = filter::build()?;
+            verdict(tally, built.weigh())
         });
         suite.step("tests", tests);
         suite.step("the shims' core on WebAssembly", wasm);

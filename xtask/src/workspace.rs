@@ -33,3 +33,8 @@ pub(crate) fn nginx_objs() -> PathBuf {
 pub(crate) fn tools() -> PathBuf {
     root().join("target/tools")
 }
+
+/// wasm-opt, which makes WebAssembly small: a program for Node.js.
+pub(crate) fn wasm_opt() -> PathBuf {
+    tools().join("binaryen/node_modules/binaryen/bin/wasm-opt")
+}
