@@ -3,7 +3,9 @@
 //! In: release builds. Out: tables to paste into docs/benchmarks.md. Judges nothing: the targets stand there too.
 
 mod cpu;
+mod load;
 mod nginx;
+mod surroundings;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -7,11 +7,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use super::cpu::{Spent, median, only_worker};
+use super::cpu::{median, only_worker};
+use super::load::{Load, Sample, json};
+use super::surroundings::{collector, nginx, origin};
 use crate::children::{self, Running};
 use crate::{command, workspace};
 
@@ -73,12 +75,6 @@ struct Gateway {
     _running: Running,
 }
 
-struct Sample {
-    requests_per_second: f64,
-    main_micros: f64,
-    total_micros: f64,
-}
-
 /// Measures and prints.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut cargo = command::cargo();
@@ -93,14 +89,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let built = workspace::built(&args.profile);
 
     let (_collector, telemetry) = collector(&built, &dir)?;
-    let origin_port = children::port(0)?;
-    let _origin = start(
-        &dir,
-        "origin",
-        None,
-        &origin_config(origin_port),
-        origin_port,
-    )?;
+    let (_origin, origin_port) = origin(&dir)?;
     let nobody = children::port(0)?;
     let module = built.join("libngx_http_silhouette_module.so");
     let mut gateways = BTreeMap::new();
@@ -122,7 +111,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             Variant::Off => (Some(&module), "access_log off;".to_owned()),
         };
         let config = gateway_config(port, origin_port, &http);
-        let running = start(
+        let running = nginx(
             &dir,
             &format!("{variant:?}"),
             load.map(PathBuf::as_path),
@@ -140,12 +129,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         );
     }
 
-    let script = dir.join("post.lua");
-    std::fs::write(&script, post_script())?;
+    let load = Load::new(&dir, args.connections)?;
     // Everything is warm before it counts.
     for (path, _) in WORKLOADS {
         for gateway in gateways.values() {
-            load(gateway, path, &script, 1, args.connections)?;
+            load.run(gateway.worker, gateway.port, path, 1)?;
         }
     }
     let mut samples: BTreeMap<(&str, Variant), Vec<Sample>> = BTreeMap::new();
@@ -155,64 +143,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             for n in 0..VARIANTS.len() {
                 let variant = VARIANTS[(n + round) % VARIANTS.len()];
                 let gateway = gateways.get(&variant).context("every variant runs")?;
-                let sample = load(gateway, path, &script, args.seconds, args.connections)?;
+                let sample = load.run(gateway.worker, gateway.port, path, args.seconds)?;
                 samples.entry((path, variant)).or_default().push(sample);
             }
         }
     }
     print!("{}", table(&samples, args)?);
     Ok(())
-}
-
-fn collector(built: &Path, dir: &Path) -> Result<(Running, String)> {
-    let mut command = children::tied(built.join("silhouette-collector"));
-    command
-        .arg("serve")
-        .arg("--data-dir")
-        .arg(dir.join("collector"));
-    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
-    let log = dir.join("collector.log");
-    let (running, line) =
-        Running::start_and_listen("silhouette-collector", &mut command, &log, "listening ")?;
-    let telemetry = line
-        .split_whitespace()
-        .find_map(|word| word.strip_prefix("telemetry="));
-    let telemetry = telemetry
-        .with_context(|| format!("no telemetry address in {line:?}"))?
-        .to_owned();
-    Ok((running, telemetry))
-}
-
-fn start(dir: &Path, name: &str, module: Option<&Path>, http: &str, port: u16) -> Result<Running> {
-    let dir = dir.join(name);
-    std::fs::create_dir_all(&dir)?;
-    let preamble = children::nginx_preamble(&dir, 1, module);
-    let paths = children::nginx_paths(&dir);
-    let config =
-        format!("{preamble}events {{ worker_connections 1024; }}\nhttp {{\n{paths}{http}\n}}\n");
-    std::fs::write(dir.join("nginx.conf"), config)?;
-    children::nginx(&dir, port)
-}
-
-/// A JSON text of 1 KiB, as an API would send it.
-fn json() -> String {
-    let mut text = String::from(
-        r#"{"id":4711,"title":"The Silent River","price":12.9,"inStock":true,"tags":["gift","signed"],"about":""#,
-    );
-    while text.len() < 1022 {
-        text.push_str("river ");
-    }
-    text.truncate(1022);
-    text.push_str("\"}");
-    text
-}
-
-fn origin_config(port: u16) -> String {
-    let json = json();
-    format!(
-        "access_log off; keepalive_requests 1000000000;
-  server {{ listen 127.0.0.1:{port}; location / {{ default_type application/json; return 200 '{json}'; }} }}"
-    )
 }
 
 fn gateway_config(port: u16, origin: u16, extra: &str) -> String {
@@ -226,53 +163,6 @@ fn gateway_config(port: u16, origin: u16, extra: &str) -> String {
     location /proxied {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection \"\"; }}
   }}"
     )
-}
-
-fn post_script() -> String {
-    format!(
-        "wrk.method = 'POST'\nwrk.body = '{}'\nwrk.headers['Content-Type'] = 'application/json'\n\
-         wrk.headers['Accept'] = 'application/json'\nwrk.headers['User-Agent'] = 'silhouette-bench/1'\n",
-        json()
-    )
-}
-
-fn load(
-    gateway: &Gateway,
-    path: &str,
-    script: &Path,
-    seconds: u32,
-    connections: u32,
-) -> Result<Sample> {
-    let before = Spent::of(gateway.worker)?;
-    let mut wrk = command::program("wrk");
-    wrk.args([
-        "-t",
-        "1",
-        "-c",
-        &connections.to_string(),
-        "-d",
-        &format!("{seconds}s"),
-        "-s",
-    ])
-    .arg(script);
-    let said = command::output(wrk.arg(format!("http://127.0.0.1:{}{path}", gateway.port)))?;
-    let spent = Spent::of(gateway.worker)?.since(before);
-    ensure!(
-        !said.contains("Non-2xx") && !said.contains("Socket errors"),
-        "the load met errors:\n{said}"
-    );
-    let figure = |line: &str, word: usize| {
-        let line = said.lines().find(|text| text.contains(line));
-        line.and_then(|text| text.split_whitespace().nth(word)?.parse::<f64>().ok())
-    };
-    let requests = figure("requests in", 0).with_context(|| format!("no count in:\n{said}"))?;
-    let requests_per_second =
-        figure("Requests/sec:", 1).with_context(|| format!("no rate in:\n{said}"))?;
-    Ok(Sample {
-        requests_per_second,
-        main_micros: spent.main as f64 / 1000.0 / requests,
-        total_micros: spent.total() as f64 / 1000.0 / requests,
-    })
 }
 
 fn table(samples: &BTreeMap<(&str, Variant), Vec<Sample>>, args: &Args) -> Result<String> {
@@ -329,18 +219,4 @@ fn table(samples: &BTreeMap<(&str, Variant), Vec<Sample>>, args: &Args) -> Resul
         }
     }
     Ok(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bodies_are_one_kibibyte() {
-        assert_eq!(json().len(), 1024);
-        assert!(
-            !json().contains('\''),
-            "it stands in quotes in two configurations"
-        );
-    }
 }
