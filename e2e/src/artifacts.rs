@@ -1,6 +1,6 @@
 //! Where the things under test were built: next to the running test or binary, in the same profile.
 //!
-//! In: the path of the running executable. Out: paths of the collector, the module and the small programs, or an error
+//! In: the path of the running executable. Out: paths of the collector, the module, the filter and the small programs, or an error
 //! that says how to build what is missing. Never builds anything, never falls back to something that is installed.
 
 use std::path::PathBuf;
@@ -13,6 +13,9 @@ pub const MODULE: &str = "libngx_http_silhouette_module.so";
 pub const COLLECTOR: &str = "silhouette-collector";
 /// File name of the catalog.
 pub const CATALOG: &str = "silhouette-catalog";
+
+/// File name of the proxy-wasm filter.
+pub const FILTER: &str = "silhouette.wasm";
 
 /// The profile's directory, e.g. `target/debug`.
 pub fn directory() -> Result<PathBuf> {
@@ -53,4 +56,21 @@ pub fn catalog() -> Result<PathBuf> {
 /// The collector's binary.
 pub fn collector() -> Result<PathBuf> {
     built(COLLECTOR)
+}
+
+/// The proxy-wasm filter for Kong and Envoy, as it ships.
+///
+/// # Errors
+/// When it is not there, with the command that builds it.
+pub fn filter() -> Result<PathBuf> {
+    let target = directory()?;
+    let target = target.parent().context("directory above the profile's")?;
+    let path = target.join("filter").join(FILTER);
+    if !path.exists() {
+        bail!(
+            "{} is not built: run `cargo xtask filter`, which builds it",
+            path.display()
+        );
+    }
+    Ok(path)
 }

@@ -1,7 +1,7 @@
 //! An origin that answers oddly on demand: what gateways meet, in one small server.
 //!
 //! In: HTTP/1.1 (and HTTP/2 by prior knowledge) on a free loopback port. Out: what the path asks for. Stateless, apart
-//! from a count of the requests it has seen.
+//! from a count of the requests it has seen. Beside it, on addresses of their own: a server that hangs up, and a gRPC service.
 //!
 //! | path | answer |
 //! |---|---|
@@ -26,6 +26,8 @@
 //! | `/xaccel` | `X-Accel-Redirect: /internal/file` |
 //! | `/auth` | 204 with `Authorization: Bearer good`, else 401 |
 //! | `/many-headers` | fifty response headers |
+//! | `/odd-headers` | a response header that is no text |
+//! | `/trailers` | JSON in chunks; the trailer `x-checksum: abc` to `TE: trailers` |
 
 use std::convert::Infallible;
 use std::io::Write as _;
@@ -43,6 +45,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Json, Router};
 use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
@@ -51,11 +54,14 @@ use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::Recording;
+
 /// The running origin.
 #[derive(Debug)]
 pub struct Origin {
     address: SocketAddr,
     hangup: SocketAddr,
+    grpc: Recording,
     requests: Arc<AtomicU64>,
     runtime: Option<tokio::runtime::Runtime>,
 }
@@ -78,6 +84,7 @@ impl Origin {
         Ok(Origin {
             address,
             hangup,
+            grpc: Recording::start()?,
             requests,
             runtime: Some(runtime),
         })
@@ -96,6 +103,12 @@ impl Origin {
     /// A second address that reads a request and hangs up without a word.
     pub fn hangup(&self) -> SocketAddr {
         self.hangup
+    }
+
+    /// A third address, where the gRPC service `silhouette.telemetry.v1.TelemetryService` is served over HTTP/2: for a gateway,
+    /// an API like any other.
+    pub fn grpc(&self) -> &Recording {
+        &self.grpc
     }
 
     /// Requests that reached it so far.
@@ -163,6 +176,8 @@ fn router(requests: Arc<AtomicU64>) -> Router {
         )
         .route("/auth", any(auth))
         .route("/many-headers", any(many_headers))
+        .route("/odd-headers", any(odd_headers))
+        .route("/trailers", any(trailers))
         .layer(count)
         .with_state(())
 }
@@ -392,4 +407,24 @@ async fn many_headers() -> Response {
         }
     }
     response
+}
+
+async fn odd_headers() -> Response {
+    let mut response = Json(json!({ "odd": true })).into_response();
+    if let Ok(value) = HeaderValue::from_bytes(b"na\xefve \xff") {
+        response.headers_mut().insert("x-odd", value);
+    }
+    response
+}
+
+async fn trailers() -> Response {
+    let body = Full::new(Bytes::from_static(b"{\"trailers\":true}"));
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-checksum", HeaderValue::from_static("abc"));
+    let body = body.with_trailers(std::future::ready(Some(Ok(trailers))));
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::TRAILER, "x-checksum"),
+    ];
+    (headers, Body::new(body)).into_response()
 }

@@ -1,6 +1,6 @@
 //! A telemetry server that keeps what shims send, decoded, and misbehaves on demand.
 //!
-//! In: gRPC `TelemetryService` on a loopback port. Out: exchanges and batches to look at. Used where a test needs to see
+//! In: gRPC and gRPC-Web `TelemetryService` on a loopback port. Out: exchanges and batches to look at. Used where a test needs to see
 //! the wire; whether the collector understands it is tested with the collector.
 
 use std::collections::HashMap;
@@ -22,6 +22,8 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
+use tonic_web::GrpcWebLayer;
+use tower::Layer;
 
 use crate::tls::Identity;
 
@@ -74,6 +76,7 @@ struct State {
     received: u64,
     connections: u64,
     streams: u64,
+    exports: u64,
     authorization: Vec<String>,
 }
 
@@ -84,7 +87,7 @@ impl Shared {
 }
 
 impl Recording {
-    /// Plain HTTP/2 on a free loopback port.
+    /// Plain HTTP on a free loopback port.
     pub fn start() -> Result<Recording> {
         Self::serve(None)
     }
@@ -162,6 +165,11 @@ impl Recording {
     /// Calls of `Stream` so far, refused ones included.
     pub fn streams(&self) -> u64 {
         self.shared.lock().streams
+    }
+
+    /// Calls of `Export` so far, refused ones included.
+    pub fn exports(&self) -> u64 {
+        self.shared.lock().exports
     }
 
     /// Values of `authorization` seen at the start of each call.
@@ -270,7 +278,7 @@ where
 {
     let service =
         TelemetryServiceServer::new(Keeper { shared }).max_decoding_message_size(64 << 20);
-    let service = TowerToHyperService::new(service);
+    let service = TowerToHyperService::new(GrpcWebLayer::new().layer(service));
     let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
     let _ = builder.serve_connection(io, service).await;
 }
@@ -350,6 +358,7 @@ impl TelemetryService for Keeper {
         &self,
         request: Request<ExportRequest>,
     ) -> Result<Response<ExportResponse>, Status> {
+        self.shared.lock().exports += 1;
         self.admit(&request)?;
         match Self::take(&self.shared, request.into_inner()).await? {
             Some(answer) => Ok(Response::new(answer)),

@@ -2,28 +2,26 @@
 //! recording collector beside it. In: a path and curl's arguments. Out: what the client got and what was recorded.
 
 // Each test program uses a part of it.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, unused_imports)]
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+use silhouette_e2e::matrix::{Case, Front, Stand, Traits};
 use silhouette_e2e::process::{free_port, wait_until};
 use silhouette_e2e::recording::Recording;
 use silhouette_e2e::tls::Authority;
-use silhouette_e2e::{Nginx, Origin, curl};
-use silhouette_proto::telemetry::v1::{Body, Exchange};
+use silhouette_e2e::{Nginx, Origin};
+use silhouette_proto::telemetry::v1::Exchange;
 
-/// Cap of both bodies in these tests.
-pub const CAP: usize = 4096;
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub use silhouette_e2e::exchange::{
+    header, path, request_body, response_body, status, tempfile_with, text,
+};
+pub use silhouette_e2e::matrix::{CAP, PATIENCE};
 
 pub struct Bench {
     pub nginx: Nginx,
     pub recording: Recording,
     pub origin: Origin,
-    pub h2c_port: u16,
+    front: Front,
     _authority: Authority,
 }
 
@@ -36,6 +34,7 @@ impl Bench {
         let h2c_port = free_port()?;
         let nobody = free_port()?;
         let (back, hangup, collector) = (origin.address(), origin.hangup(), recording.url());
+        let grpc = origin.grpc().address();
         let nginx = Nginx::start(1, |layout| {
             let dir = layout.dir.display();
             let html = layout.dir.join("html");
@@ -102,6 +101,7 @@ server {{
     location = /fallback {{ internal; return 200 '{{"fallback":true}}'; }}
     location = /down {{ proxy_pass http://127.0.0.1:{nobody}; }}
     location = /hangup {{ proxy_pass http://{hangup}; }}
+    location /silhouette.telemetry.v1.TelemetryService/ {{ grpc_pass grpc://{grpc}; }}
     location = /private {{ auth_request /check; proxy_pass http://books/json; }}
     location = /check {{
         internal; proxy_pass http://books/auth; proxy_pass_request_body off; proxy_set_header Content-Length "";
@@ -120,13 +120,49 @@ server {{
                 key = identity.key.display(),
             )
         })?;
+        let traits = Traits {
+            kind: "nginx",
+            version: "nginx/",
+            route: "/".to_owned(),
+            upstream: "books".to_owned(),
+            virtual_server: "localhost".to_owned(),
+            upstream_address: true,
+            upstream_time: true,
+            cipher: true,
+            own_headers: &["server"],
+            request_body_up_to: None,
+            websocket: true,
+            grpc: true,
+            trailers: false,
+            bad_gateway: 502,
+        };
+        let front = Front {
+            http: nginx.url(""),
+            h2c: Some(format!("http://127.0.0.1:{h2c_port}")),
+            tls: Some(nginx.tls_url("")),
+            traits,
+        };
         Ok(Bench {
             nginx,
             recording,
             origin,
-            h2c_port,
+            front,
             _authority: authority,
         })
+    }
+
+    /// Runs a case of the matrix on it.
+    pub fn run(case: Case) -> Result<()> {
+        case(&Bench::start()?.stand())
+    }
+
+    /// As the matrix sees it.
+    pub fn stand(&self) -> Stand<'_> {
+        Stand {
+            front: &self.front,
+            recording: &self.recording,
+            origin: &self.origin,
+        }
     }
 
     /// Runs curl on a path with further arguments, and waits for the exchange of that path to be recorded.
@@ -135,38 +171,19 @@ server {{
         path: &str,
         arguments: &[&str],
     ) -> Result<(silhouette_e2e::Answer, Exchange)> {
-        self.recording.clear();
-        let url = self.nginx.url(path);
-        let answer = curl(arguments.iter().copied().chain([url.as_str()]))?;
-        Ok((answer, self.only()?))
+        self.stand().exchange(path, arguments)
     }
 
     /// The one exchange recorded since the last [`Recording::clear`].
     pub fn only(&self) -> Result<Exchange> {
-        let mut exchanges = self.recording.wait_for(1, PATIENCE)?;
-        ensure!(
-            exchanges.len() == 1,
-            "{} exchanges instead of one",
-            exchanges.len()
-        );
-        exchanges.pop().context("one")
+        self.stand().only()
     }
 
     /// Writes bytes to the plain port and reads until the server closes or `enough` says so.
     pub fn raw(&self, request: &[u8], enough: impl Fn(&str) -> bool) -> Result<String> {
-        let mut socket = TcpStream::connect(("127.0.0.1", self.nginx.layout().port))?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.write_all(request)?;
-        let mut read = Vec::new();
-        let mut part = [0; 4096];
-        loop {
-            let n = socket.read(&mut part)?;
-            read.extend_from_slice(&part[..n]);
-            let text = String::from_utf8_lossy(&read).into_owned();
-            if n == 0 || enough(&text) {
-                return Ok(text);
-            }
-        }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let read = self.stand().raw(request, |read| enough(&text(read)))?;
+        Ok(text(&read))
     }
 
     /// Waits for a line of the log that shows `$silhouette_status`.
@@ -175,45 +192,4 @@ server {{
         let read = || std::fs::read_to_string(&path).unwrap_or_default();
         wait_until(line, PATIENCE, || read().lines().any(|l| l == line)).with_context(read)
     }
-}
-
-pub fn request_body(exchange: &Exchange) -> Body {
-    exchange
-        .request
-        .as_ref()
-        .and_then(|r| r.body.clone())
-        .unwrap_or_default()
-}
-
-pub fn response_body(exchange: &Exchange) -> Body {
-    exchange
-        .response
-        .as_ref()
-        .and_then(|r| r.body.clone())
-        .unwrap_or_default()
-}
-
-pub fn status(exchange: &Exchange) -> u32 {
-    exchange.response.as_ref().map_or(0, |r| r.status)
-}
-
-pub fn header(exchange: &Exchange, name: &str) -> Option<String> {
-    let headers = &exchange.response.as_ref()?.headers;
-    let value = &headers.iter().find(|h| h.name == name.as_bytes())?.value;
-    Some(String::from_utf8_lossy(value).into_owned())
-}
-
-pub fn path(exchange: &Exchange) -> String {
-    let request = exchange.request.clone().unwrap_or_default();
-    String::from_utf8_lossy(&request.path).into_owned()
-}
-
-pub fn text(body: &Body) -> String {
-    String::from_utf8_lossy(&body.data).into_owned()
-}
-
-pub fn tempfile_with(text: &str) -> Result<tempfile::NamedTempFile> {
-    let file = tempfile::NamedTempFile::new()?;
-    std::fs::write(file.path(), text)?;
-    Ok(file)
 }

@@ -1,0 +1,193 @@
+//! What goes on for a while: tunnels, event streams, trailers, gRPC.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use silhouette_proto::telemetry::v1::telemetry_service_client::TelemetryServiceClient;
+use silhouette_proto::telemetry::v1::{self as telemetry, ExportRequest, Shim};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::metadata::MetadataValue;
+use tonic::transport::Endpoint;
+use tonic::{Code, Request};
+
+use super::{PATIENCE, Stand};
+use crate::exchange::{header, path, request_body, response_body, status};
+use crate::recording::Behaviour;
+
+/// The tunnel works, and is one exchange.
+pub fn websocket_is_recorded_when_it_closes(stand: &Stand<'_>) -> Result<()> {
+    if !stand.front.traits.websocket {
+        return Ok(());
+    }
+    stand.recording.clear();
+    let upgrade =
+        b"GET /ws HTTP/1.1\r\nHost: w.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    let mut socket = stand.connect()?;
+    socket.write_all(upgrade)?;
+    let mut part = [0; 1024];
+    let n = socket.read(&mut part)?;
+    assert!(part[..n].starts_with(b"HTTP/1.1 101"));
+    // A masked text frame "hi" (RFC 6455 §5.2), echoed unmasked: the tunnel works through the shim.
+    socket.write_all(&[0x81, 0x82, 1, 2, 3, 4, b'h' ^ 1, b'i' ^ 2])?;
+    let n = socket.read(&mut part)?;
+    assert_eq!(&part[..n], [0x81, 2, b'h', b'i']);
+    drop(socket);
+    let exchange = stand.only()?;
+    assert_eq!((status(&exchange), path(&exchange).as_str()), (101, "/ws"));
+    assert!(!exchange.unfinished);
+    assert_eq!(header(&exchange, "upgrade").as_deref(), Some("websocket"));
+    Ok(())
+}
+
+/// Server-sent events reach the client one by one; leaving is not the end.
+pub fn without_end_is_unfinished_when_the_client_leaves(stand: &Stand<'_>) -> Result<()> {
+    events(stand, &stand.front.http, &[])
+}
+
+/// The same when the client resets its stream.
+pub fn http2_without_end_is_unfinished_when_the_client_leaves(stand: &Stand<'_>) -> Result<()> {
+    match &stand.front.h2c {
+        Some(h2c) => events(stand, h2c, &["--http2-prior-knowledge"]),
+        None => Ok(()),
+    }
+}
+
+fn events(stand: &Stand<'_>, base: &str, arguments: &[&str]) -> Result<()> {
+    let leave = [arguments, &["--no-buffer", "--max-time", "1"]].concat();
+    let (answer, exchange) = stand.exchange_at(&format!("{base}/sse"), &leave)?;
+    assert_eq!(answer.exit, 28);
+    assert!(
+        answer.text().contains("data: {\"n\":1}"),
+        "events reach the client while more come: {}",
+        answer.text()
+    );
+    assert!(exchange.unfinished);
+    assert_eq!(status(&exchange), 200);
+    assert!(response_body(&exchange).original_size > 0);
+    let (answer, exchange) = stand.exchange_at(&format!("{base}/sse/3"), arguments)?;
+    assert_eq!(answer.text().matches("event: tick").count(), 3);
+    let kept = response_body(&exchange);
+    assert_eq!(kept.original_size, answer.body.len() as u64);
+    assert!(!exchange.unfinished);
+    Ok(())
+}
+
+/// Trailers are no part of the body and do not leave the exchange open.
+pub fn trailers_pass(stand: &Stand<'_>) -> Result<()> {
+    stand.recording.clear();
+    let answer = stand.raw(
+        b"GET /trailers HTTP/1.1\r\nHost: t.example\r\nTE: trailers\r\nConnection: close\r\n\r\n",
+        |_| false,
+    )?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains("{\"trailers\":true}"),
+        "{answer}"
+    );
+    assert_eq!(
+        answer.contains("x-checksum: abc"),
+        stand.front.traits.trailers,
+        "{answer}"
+    );
+    let exchange = stand.only()?;
+    assert_eq!(response_body(&exchange).data[..], *b"{\"trailers\":true}");
+    assert!(!exchange.unfinished);
+    Ok(())
+}
+
+fn batch(sequence: u64, size: usize) -> ExportRequest {
+    let exchange = telemetry::Exchange {
+        id: vec![7; 16].into(),
+        authority: vec![b'a'; size].into(),
+        ..Default::default()
+    };
+    ExportRequest {
+        shim: Some(Shim {
+            kind: "test".to_owned(),
+            instance: vec![3; 16].into(),
+            ..Default::default()
+        }),
+        sequence,
+        exchanges: vec![exchange],
+        ..Default::default()
+    }
+}
+
+/// A unary call, a conversation, a refusal: messages, metadata and trailers arrive as they were sent.
+pub fn grpc_passes_untouched(stand: &Stand<'_>) -> Result<()> {
+    let (Some(h2c), true) = (&stand.front.h2c, stand.front.traits.grpc) else {
+        return Ok(());
+    };
+    stand.recording.clear();
+    let service = stand.origin.grpc();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let url = h2c.clone();
+    let talk = async {
+        let mut client = TelemetryServiceClient::new(Endpoint::from_shared(url)?.connect().await?);
+        // Larger than a frame and a window of HTTP/2.
+        let mut request = Request::new(batch(1, 200_000));
+        let token = MetadataValue::from_static("Bearer grpc-token");
+        request.metadata_mut().insert("authorization", token);
+        let answer = client.export(request).await?.into_inner();
+        assert_eq!(answer.acknowledged_sequence, 1);
+
+        let (sender, receiver) = tokio::sync::mpsc::channel(1);
+        let mut answers = client.stream(ReceiverStream::new(receiver)).await?;
+        for sequence in 2..=4 {
+            // The next is only said after the last was answered: nothing on the way waits for the end.
+            sender.send(batch(sequence, 100)).await?;
+            let answer = answers.get_mut().message().await?.context("an answer")?;
+            assert_eq!(answer.acknowledged_sequence, sequence);
+        }
+        drop(sender);
+        assert!(answers.get_mut().message().await?.is_none(), "the end");
+
+        service.behave(Behaviour::InvalidArgument);
+        let refused = client.export(batch(5, 100)).await;
+        let refused = refused.err().context("a refusal")?;
+        assert_eq!(
+            (refused.code(), refused.message()),
+            (Code::InvalidArgument, "this batch is not understood")
+        );
+        anyhow::Ok(())
+    };
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), talk).await })??;
+
+    let wanted = [
+        batch(1, 200_000),
+        batch(2, 100),
+        batch(3, 100),
+        batch(4, 100),
+    ];
+    assert!(service.batches() == wanted, "the service got what was sent");
+    assert_eq!(
+        service.authorizations().first().map(String::as_str),
+        Some("Bearer grpc-token")
+    );
+    let exchanges = stand.recording.wait_for(3, PATIENCE)?;
+    let called: Vec<String> = exchanges.iter().map(path).collect();
+    let method = |name: &str| format!("/silhouette.telemetry.v1.TelemetryService/{name}");
+    assert_eq!(
+        called,
+        [method("Export"), method("Stream"), method("Export")]
+    );
+    for exchange in &exchanges {
+        assert_eq!(
+            (exchange.http_version.as_str(), status(exchange)),
+            ("2", 200)
+        );
+        assert_eq!(
+            header(exchange, "content-type").as_deref(),
+            Some("application/grpc")
+        );
+        let sent = request_body(exchange);
+        assert!(sent.data.is_empty() && sent.omitted == "content_type");
+        assert!(sent.original_size > 100, "{}", sent.original_size);
+        assert!(!exchange.unfinished, "{}", path(exchange));
+    }
+    Ok(())
+}
