@@ -240,12 +240,7 @@ impl Settings {
                     entries(MediaPattern::ACCEPTS).collect(MediaPattern::parse)?
             }
             "sample_rate" => {
-                let rate: f64 = value
-                    .parse()
-                    .ok()
-                    .filter(|rate| (0.0..=1.0).contains(rate))
-                    .ok_or_else(refused)?;
-                policy.sample_rate = rate;
+                policy.sample_rate = share(value).ok_or_else(refused)?;
             }
             "redact_headers" | "redact_query" | "redact_json" => {
                 let mut names = Names::default();
@@ -284,6 +279,29 @@ impl Settings {
             accepts: "it only together with a collector at `https://…`".to_owned(),
         })
     }
+}
+
+/// A number from 0 to 1 in decimal digits. The standard library's reading of floats would bring tables of 10 KB into every
+/// shim.
+fn share(text: &str) -> Option<f64> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if (whole.is_empty() && part.is_empty()) || !digits(whole) || !digits(part) {
+        return None;
+    }
+    // Nine digits are more than a share of exchanges can mean.
+    let part = part.get(..9).unwrap_or(part);
+    let scale = 10_u64.pow(u32::try_from(part.len()).ok()?);
+    let number = |text: &str| {
+        if text.is_empty() {
+            Some(0)
+        } else {
+            text.parse().ok()
+        }
+    };
+    let (whole, part): (u64, u64) = (number(whole)?, number(part)?);
+    let total = whole.checked_mul(scale)?.checked_add(part)?;
+    (total <= scale).then(|| total as f64 / scale as f64)
 }
 
 /// The entries of a list and how to refuse one.
