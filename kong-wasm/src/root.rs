@@ -1,0 +1,87 @@
+//! One configuration in one worker: it takes the configuration, ticks, and the collector's answers.
+//!
+//! In: the host's calls for the root context. Out: batches. Kong runs the configurations of all its routes in one instance
+//! of this module, so that nothing here is shared with another root. A tick that comes twice, or late, or not, does no harm:
+//! what is due is asked of the outbox.
+
+use std::time::Duration;
+
+use crate::host::{self, Buffer, Level, Map};
+use crate::queue::Queue;
+use crate::settings::{self, Configuration, Gateway};
+
+const SHORTEST_PERIOD: Duration = Duration::from_millis(20);
+const LONGEST_PERIOD: Duration = Duration::from_millis(500);
+
+/// See the module's documentation.
+#[derive(Default)]
+pub(crate) struct Root {
+    configuration: Option<Configuration>,
+    queue: Option<Queue>,
+}
+
+impl Root {
+    /// Reads the configuration; whether the gateway should go on with this filter.
+    pub(crate) fn configure(&mut self, size: usize) -> bool {
+        let bytes = host::buffer(Buffer::Configuration, size).unwrap_or_default();
+        let configuration = match settings::read(&bytes, looks_like()) {
+            Ok(configuration) => configuration,
+            Err(refused) => {
+                let (consequence, goes_on) = match refused.gateway {
+                    Gateway::Envoy => ("the configuration is refused", false),
+                    // Kong would answer every request of the route with 500.
+                    Gateway::Kong => ("nothing is captured where this filter is attached", true),
+                };
+                let text = format!("silhouette: {}; {consequence}", refused.text);
+                host::log(Level::Error, &text);
+                return goes_on;
+            }
+        };
+        let half = Duration::from_millis(configuration.policy.flush_interval_ms() / 2);
+        host::tick_every(half.clamp(SHORTEST_PERIOD, LONGEST_PERIOD));
+        self.configuration = Some(configuration);
+        true
+    }
+
+    /// The queue, made when the first exchange comes: in Kong, what is said of the gateway can be asked only then. `None`
+    /// when the configuration was refused.
+    pub(crate) fn queue(&mut self) -> Option<&mut Queue> {
+        if let Some(configuration) = self.configuration.take() {
+            self.queue = Some(Queue::new(configuration));
+        }
+        self.queue.as_mut()
+    }
+
+    /// Time has passed.
+    pub(crate) fn tick(&mut self) {
+        if let Some(queue) = &mut self.queue {
+            queue.tick();
+        }
+    }
+
+    /// Whether this call is its own and still in flight.
+    pub(crate) fn awaits(&self, token: u32) -> bool {
+        self.queue.as_ref().is_some_and(|queue| queue.awaits(token))
+    }
+
+    /// The call in flight was answered with a body of `size` bytes, or failed.
+    pub(crate) fn answered(&mut self, size: usize) {
+        if let Some(queue) = &mut self.queue {
+            let headers = host::headers(Map::CallResponse);
+            let body = match size {
+                0 => None,
+                _ => host::buffer(Buffer::CallResponseBody, size),
+            };
+            queue.answered(&headers, &body.unwrap_or_default());
+        }
+    }
+}
+
+/// Kong numbers its roots; Envoy calls them what its configuration does, if anything.
+fn looks_like() -> Gateway {
+    let root = host::text("plugin_root_id");
+    match root.is_empty() || root.bytes().any(|byte| !byte.is_ascii_digit()) {
+        true => Gateway::Envoy,
+        false => Gateway::Kong,
+    }
+}
