@@ -135,10 +135,10 @@ pub(crate) extern "C" fn proxy_on_response_trailers(id: u32, _: usize) -> u32 {
     stream(id, |stream, _| stream.response_end())
 }
 
-/// Nothing is left to wait for.
+/// Whether the context may go at once. A root that has something to send says later, from a tick, that it may.
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn proxy_on_done(_: u32) -> bool {
-    true
+pub(crate) extern "C" fn proxy_on_done(id: u32) -> bool {
+    root(id, Root::leave).unwrap_or(true)
 }
 
 /// The exchange is over.

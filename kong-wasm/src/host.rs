@@ -46,6 +46,7 @@ unsafe extern "C" {
     fn proxy_log(level: u32, text: *const u8, size: usize) -> u32;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    fn proxy_done() -> u32;
     fn proxy_get_buffer_bytes(
         buffer: u32,
         start: usize,
@@ -98,6 +99,12 @@ pub(crate) fn tick_every(period: Duration) {
     let millis = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
     // SAFETY: no address is passed.
     let _ = unsafe { proxy_set_tick_period_milliseconds(millis) };
+}
+
+/// The root whose tick this is may go now.
+pub(crate) fn done() {
+    // SAFETY: no address is passed.
+    let _ = unsafe { proxy_done() };
 }
 
 /// What the host put into this module's memory by way of `proxy_on_memory_allocate`.

@@ -17,6 +17,8 @@ use crate::settings::{self, Configuration, Gateway};
 
 /// A batch waits in this module's memory twice while it is sent.
 const BATCH_BYTES: usize = 512 << 10;
+/// How long what waits may still be sent after the gateway is done with the configuration, in nanoseconds.
+const FAREWELL: u64 = 3_000_000_000;
 
 /// See the module's documentation.
 pub(crate) struct Queue {
@@ -36,6 +38,8 @@ pub(crate) struct Queue {
     calls_failed: u64,
     /// What the last exchange would have taken that did not fit; 0 once one fits.
     refused: u64,
+    /// When what is left is given up, after the gateway is done with the configuration.
+    leaves_at: Option<u64>,
 }
 
 impl Queue {
@@ -104,6 +108,7 @@ impl Queue {
             id_count: 0,
             calls_failed: 0,
             refused: 0,
+            leaves_at: None,
             policy,
         }
     }
@@ -173,6 +178,36 @@ impl Queue {
         }
         if let Some(metrics) = &mut self.metrics {
             metrics.publish(&counters, self.calls_failed);
+        }
+    }
+
+    /// The gateway is done with the configuration. Whether there is something left to send, and a gateway that waits for it.
+    pub(crate) fn leave(&mut self) -> bool {
+        if self.outbox.is_empty() || self.gateway == Gateway::Kong {
+            self.give_up();
+            return false;
+        }
+        let now = self.clock().monotonic_nanos;
+        self.outbox.flush();
+        self.leaves_at = Some(now.saturating_add(FAREWELL));
+        true
+    }
+
+    /// Whether nothing is left to send, or its time is over.
+    pub(crate) fn is_over(&mut self) -> bool {
+        let now = self.clock().monotonic_nanos;
+        let over = self.outbox.is_empty() || self.leaves_at.is_some_and(|at| now >= at);
+        if over {
+            self.give_up();
+        }
+        over
+    }
+
+    /// What is left will not arrive: it is counted.
+    fn give_up(&mut self) {
+        self.outbox.close(DropReason::Shutdown);
+        if let Some(metrics) = &mut self.metrics {
+            metrics.publish(&self.outbox.counters(), self.calls_failed);
         }
     }
 

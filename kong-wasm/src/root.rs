@@ -18,6 +18,8 @@ const LONGEST_PERIOD: Duration = Duration::from_millis(500);
 pub(crate) struct Root {
     configuration: Option<Configuration>,
     queue: Option<Queue>,
+    /// The gateway is done with this configuration; what waits is still sent.
+    leaving: bool,
 }
 
 impl Root {
@@ -54,9 +56,21 @@ impl Root {
 
     /// Time has passed.
     pub(crate) fn tick(&mut self) {
-        if let Some(queue) = &mut self.queue {
-            queue.tick();
+        let Some(queue) = &mut self.queue else {
+            return;
+        };
+        queue.tick();
+        if self.leaving && queue.is_over() {
+            self.queue = None;
+            host::done();
         }
+    }
+
+    /// The gateway is done with this configuration: whether it may go at once. Envoy waits for [`host::done`] otherwise.
+    pub(crate) fn leave(&mut self) -> bool {
+        self.configuration = None;
+        self.leaving = self.queue.as_mut().is_some_and(Queue::leave);
+        !self.leaving
     }
 
     /// Whether this call is its own and still in flight.
