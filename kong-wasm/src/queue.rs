@@ -14,6 +14,7 @@ use crate::metrics::Metrics;
 use crate::notices::{Kind, Notices};
 use crate::sender::{Outcome, Sender};
 use crate::settings::{self, Configuration, Gateway};
+use crate::surroundings::first;
 
 /// A batch waits in this module's memory twice while it is sent.
 const BATCH_BYTES: usize = 512 << 10;
@@ -70,7 +71,7 @@ impl Queue {
                 };
                 (host::text("kong\0node\0id"), version)
             }
-            Gateway::Envoy => (host::text("node\0id"), String::new()),
+            Gateway::Envoy => (first(["xds\0node\0id", "node\0id"]), String::new()),
         };
         let measured = match metrics {
             settings::Metrics::On => true,

@@ -47,7 +47,8 @@ const KONGS_OWN: [&[u8]; 8] = [
     b"x-anonymous-consumer",
     b"x-authenticated-groups",
 ];
-const ENVOYS_OWN: [&[u8]; 2] = [b"x-forwarded-proto", b"x-request-id"];
+/// `x-forwarded-for` has the client's own address at its end, if not alone: whatever the client said there cannot be told any more.
+const ENVOYS_OWN: [&[u8]; 3] = [b"x-forwarded-for", b"x-forwarded-proto", b"x-request-id"];
 
 /// Pseudo-headers, and what the gateway itself adds to a message before a filter sees it.
 pub(crate) fn is_gateways_own(gateway: Gateway, name: &[u8]) -> bool {
@@ -113,8 +114,9 @@ impl Surroundings {
     }
 
     fn envoy(&mut self) {
-        self.route = host::text("route_name");
-        self.upstream = host::text("cluster_name");
+        // Newer Envoys have these below `xds` alone, older ones only without it.
+        self.route = first(["xds\0route_name", "route_name"]);
+        self.upstream = first(["xds\0cluster_name", "cluster_name"]);
         self.virtual_server = host::text("xds\0virtual_host_name");
         self.client = host::text("source\0address").parse().ok();
         self.server = host::text("destination\0address").parse().ok();
@@ -160,7 +162,8 @@ impl Surroundings {
     }
 }
 
-fn first(paths: [&str; 2]) -> String {
+/// The first of these properties that has a text.
+pub(crate) fn first(paths: [&str; 2]) -> String {
     let texts = paths.iter().map(|path| host::text(path));
     texts
         .into_iter()
