@@ -1,0 +1,118 @@
+//! The same traffic through every gateway gives the same document, byte for byte, apart from what `x-silhouette` says about the
+//! evidence.
+//!
+//! In: the bookshop, played by one person with one seed, so that the shop is asked the same and answers the same each time. A
+//! gateway more is one row in [`GATEWAYS`].
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use silhouette_e2e::bookshop::Bookshop;
+use silhouette_e2e::envoy::Setup;
+use silhouette_e2e::nginx::capturing;
+use silhouette_e2e::play::{Play, play};
+use silhouette_e2e::process::wait_until;
+use silhouette_e2e::{Collector, Envoy, Nginx};
+
+const HOST: &str = "shop.example";
+const REQUESTS: u64 = 3000;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Starts a gateway with its shim in front of the shop: its base URL, and what keeps it running.
+type Start = fn(&Collector, SocketAddr) -> Result<(String, Box<dyn Any>)>;
+
+const GATEWAYS: [(&str, Start); 2] = [("nginx", nginx), ("envoy", envoy)];
+
+fn nginx(collector: &Collector, shop: SocketAddr) -> Result<(String, Box<dyn Any>)> {
+    let shop = format!("http://{shop}");
+    let nginx = Nginx::start(1, |layout| {
+        capturing(layout, &collector.url(), &shop, "access_log off;")
+    })?;
+    Ok((nginx.url(""), Box::new(nginx)))
+}
+
+fn envoy(collector: &Collector, shop: SocketAddr) -> Result<(String, Box<dyn Any>)> {
+    let envoy = Envoy::start(Setup::capturing(collector.telemetry(), shop, &json!({})))?;
+    Ok((envoy.url(""), Box::new(envoy)))
+}
+
+/// The document that comes of the play through one gateway, as text, without `x-silhouette`; and how many exchanges it stands on.
+fn reconstructed(start: Start) -> Result<(String, u64)> {
+    let shop = Bookshop::start()?;
+    let collector = Collector::start(&[])?;
+    let address = shop.url().trim_start_matches("http://").parse()?;
+    let (base, _gateway) = start(&collector, address)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let summary = runtime.block_on(play(
+        Play {
+            base,
+            host: Some(HOST.to_owned()),
+            people: 1,
+            rate: None,
+            requests: REQUESTS,
+            time: Duration::from_secs(120),
+            seed: 7,
+        },
+        Arc::new(AtomicU64::new(0)),
+    ))?;
+    assert_eq!(
+        (summary.responses, summary.failures),
+        (REQUESTS, 0),
+        "{:?}",
+        summary.reasons
+    );
+    let mut exchanges = 0;
+    wait_until("everything is learnt", PATIENCE, || {
+        let hosts = collector.get("/v1/hosts").and_then(|answer| answer.json());
+        exchanges = hosts
+            .ok()
+            .and_then(|hosts| hosts["hosts"][0]["exchanges"].as_u64())
+            .unwrap_or(0);
+        exchanges == REQUESTS
+    })
+    .with_context(|| format!("{exchanges} of {REQUESTS}"))?;
+    let mut document = collector.document(HOST)?;
+    without_evidence(&mut document);
+    Ok((serde_json::to_string_pretty(&document)?, exchanges))
+}
+
+fn without_evidence(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|name, _| name != "x-silhouette");
+            members.values_mut().for_each(without_evidence);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_evidence),
+        _ => {}
+    }
+}
+
+#[test]
+fn documents_are_the_same_whatever_the_gateway() -> Result<()> {
+    let [(first, start), others @ ..] = GATEWAYS;
+    let (wanted, _) = reconstructed(start).context(first)?;
+    let document: Value = serde_json::from_str(&wanted)?;
+    let paths = document["paths"].as_object().map_or(0, |paths| paths.len());
+    assert!(paths >= 12, "{paths} paths in {wanted}");
+    for (name, start) in others {
+        let (document, _) = reconstructed(start).context(name)?;
+        let differs = wanted.lines().zip(document.lines()).enumerate();
+        let differs = differs.filter(|(_, (a, b))| a != b).take(10);
+        let differs: Vec<String> = differs
+            .map(|(n, (a, b))| format!("line {n}: {first} {a:?}, {name} {b:?}"))
+            .collect();
+        assert!(
+            document == wanted,
+            "the documents differ ({} and {} bytes):\n{}",
+            wanted.len(),
+            document.len(),
+            differs.join("\n")
+        );
+    }
+    Ok(())
+}
