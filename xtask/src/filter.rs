@@ -1,9 +1,10 @@
 //! `cargo xtask filter`: the proxy-wasm filter for Kong, Envoy and Istio, as it ships.
 //!
 //! In: `kong-wasm/`, the Rust target `wasm32-wasip1`, the pinned wasm-opt. Out: `target/filter/silhouette.wasm`, which tests,
-//! benchmarks and the package all use, and `target/filter/nothing.wasm`, the filter that does nothing. Where they lie a file is
-//! replaced at once and only when it is another one, so that who reads them meanwhile is not disturbed.
+//! benchmarks and the package all use, and `target/filter/nothing.wasm`, the filter that does nothing. They are replaced at once
+//! and only when what they are made of has changed, so that who reads them meanwhile is not disturbed.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -84,37 +85,40 @@ const FEATURES: &[&str] = &[
     "--enable-sign-ext",
 ];
 
-/// Optimises `from` into `to`; the size of `to`.
-fn shrink(from: &Path, to: &Path) -> Result<u64> {
-    let fresh = to.with_extension("fresh");
-    let mut tool = Command::new("node");
-    tool.arg(workspace::wasm_opt())
-        .args(["-O3", "--strip-debug", "--strip-producers"])
-        .args(FEATURES)
-        .arg(from)
-        .arg("-o")
-        .arg(&fresh);
-    command::output(&mut tool)?;
-    let before = size(from)?;
-    let bytes = std::fs::read(&fresh).with_context(|| format!("reading {}", fresh.display()))?;
-    if std::fs::read(to).is_ok_and(|old| old == bytes) {
-        std::fs::remove_file(&fresh)?;
-    } else {
-        std::fs::rename(&fresh, to).with_context(|| format!("replacing {}", to.display()))?;
-    }
-    let after = size(to)?;
-    println!(
-        "{}: {after} bytes ({} KiB; {before} before wasm-opt)",
-        to.display(),
-        after.div_ceil(1024)
-    );
-    Ok(after)
-}
+const OPTIONS: &[&str] = &["-O3", "--strip-debug", "--strip-producers"];
 
-fn size(file: &Path) -> Result<u64> {
-    Ok(std::fs::metadata(file)
-        .with_context(|| format!("{} was not built", file.display()))?
-        .len())
+/// Optimises `from` into `to`, unless that was done; the size of `to`.
+fn shrink(from: &Path, to: &Path) -> Result<u64> {
+    let module = std::fs::read(from).with_context(|| format!("reading {}", from.display()))?;
+    let mut hasher = DefaultHasher::new();
+    (&module, OPTIONS, FEATURES, install::BINARYEN).hash(&mut hasher);
+    let what = format!("{:016x}\n", hasher.finish());
+    let stamp = to.with_extension("made-of");
+    if !to.exists() && stamp.exists() {
+        std::fs::remove_file(&stamp)?;
+    }
+    install::stamped(&stamp, &what, || {
+        let fresh = to.with_extension("fresh");
+        let mut tool = Command::new("node");
+        tool.arg(workspace::wasm_opt())
+            .args(OPTIONS)
+            .args(FEATURES)
+            .arg(from)
+            .arg("-o")
+            .arg(&fresh);
+        command::output(&mut tool)?;
+        std::fs::rename(&fresh, to).with_context(|| format!("replacing {}", to.display()))
+    })?;
+    let bytes = std::fs::metadata(to)
+        .with_context(|| format!("asking what {} weighs", to.display()))?
+        .len();
+    println!(
+        "{}: {bytes} bytes ({} KiB; {} before wasm-opt)",
+        to.display(),
+        bytes.div_ceil(1024),
+        module.len()
+    );
+    Ok(bytes)
 }
 
 impl Built {

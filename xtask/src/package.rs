@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
         What::Collector => package_service::COLLECTOR.package()?,
         What::Catalog => package_service::CATALOG.package()?,
-        What::Kong => kong()?,
+        What::Kong => kong(&filter::build()?)?,
     };
     println!("{}", package.display());
     Ok(ExitCode::SUCCESS)
@@ -49,12 +49,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 /// What Kong reads beside the filter: the schema of its configuration, and which parts of its metrics' names are labels.
 const META: &str = "silhouette.meta.json";
 
-/// Makes the folder from `target/filter/`; its path. The files keep their names: Kong calls a filter what its file is called.
+/// Makes the folder of the filter; its path. The files keep their names: Kong calls a filter what its file is called.
 ///
 /// # Errors
-/// When the filter cannot be built or is too heavy, or `sha256sum` fails.
-fn kong() -> Result<PathBuf> {
-    let built = filter::build()?;
+/// When the filter is too heavy, or `sha256sum` fails.
+pub(crate) fn kong(built: &filter::Built) -> Result<PathBuf> {
     built.weigh()?;
     let out = workspace::root().join("target/package/kong");
     if out.exists() {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::tally::Tally;
-use crate::{command, filter, install, linters, up, workspace};
+use crate::{command, filter, install, linters, package, up, workspace};
 
 /// Flags of `test`.
 #[derive(Debug, clap::Args)]
@@ -47,7 +47,8 @@ pub(crate) fn run(_: &Args) -> Result<ExitCode> {
         // Tests run the filter as it ships.
         suite.step("the proxy-wasm filter", |tally| {
             let built = filter::build()?;
-            verdict(tally, built.weigh())
+            verdict(tally, built.weigh())?;
+            verdict(tally, package::kong(&built).map(drop))
         });
         suite.step("tests", tests);
         suite.step("the shims' core on WebAssembly", wasm);
