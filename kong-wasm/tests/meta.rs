@@ -673,6 +673,26 @@ fn the_schema_and_the_filter_agree() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Kong reads the configuration and writes it again, by a library that escapes slashes.
+#[test]
+fn the_filter_reads_what_kong_writes() {
+    for written in [
+        r#"{"collector":"http:\/\/collector:4320","exclude_paths":["\/healthz","*.css"],"sample_rate":0.1,"queue_bytes":65536}"#,
+        r#"{ "name" : "K\u00fcste", "collector" : "http:\/\/collector" }"#,
+        "\n{\"collector\":\"http://collector:4320\"}\n",
+    ] {
+        let read = settings::read(written.as_bytes(), settings::Gateway::Kong);
+        assert!(read.is_ok(), "{written}: {}", read.err().unwrap().text);
+    }
+    let written = r#"{"collector":"http:\/\/collector:4320\/v1"}"#;
+    let refused = settings::read(written.as_bytes(), settings::Gateway::Kong).err();
+    let text = refused.unwrap().text;
+    assert!(
+        text.contains("collector: `http://collector:4320/v1` is not accepted"),
+        "{text}"
+    );
+}
+
 /// Every setting was in a sample, good and bad.
 #[test]
 fn samples_leave_nothing_out() {
