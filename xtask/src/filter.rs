@@ -74,14 +74,12 @@ fn remapped() -> String {
     flags.join("\x1f")
 }
 
-/// What rustc's output uses beyond WebAssembly 1.0. Wasmtime from 8 on (Kong 3.4 has it) and V8 know all of it; wasm-opt has
-/// to be told, because the module itself does not say it any more once it is stripped.
+/// What the module may use beyond WebAssembly 1.0: what Kong 3.4's Wasmtime and every V8 of an Envoy know. wasm-opt refuses a
+/// module that uses more, and has to be told, because a stripped module does not say it itself.
 const FEATURES: &[&str] = &[
+    "--mvp-features",
     "--enable-bulk-memory",
-    "--enable-multivalue",
-    "--enable-mutable-globals",
     "--enable-nontrapping-float-to-int",
-    "--enable-reference-types",
     "--enable-sign-ext",
 ];
 
