@@ -3,6 +3,7 @@
 //! In: release builds. Out: tables to paste into docs/benchmarks.md. Judges nothing: the targets stand there too.
 
 mod cpu;
+mod envoy;
 mod load;
 mod nginx;
 mod surroundings;
@@ -26,6 +27,9 @@ pub(crate) struct Args {
 enum What {
     /// What the module costs nginx: CPU per request and throughput, beside no module and beside access_log
     Nginx(nginx::Args),
+    /// What the proxy-wasm filter costs Envoy: CPU per request beside no filter and beside one that does nothing, memory, size,
+    /// work per callback
+    Envoy(envoy::Args),
     /// Exchanges per second acknowledged and learnt over gRPC, beside learning in the same process; and memory
     Ingest(IngestArgs),
     /// What learning costs: a body beside only parsing it, growth, emission, memory, hostile traffic
@@ -94,6 +98,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         What::Nginx(args) => {
             install::for_bench()?;
             nginx::run(args)?;
+        }
+        What::Envoy(args) => {
+            install::for_bench()?;
+            install::envoy()?;
+            envoy::run(args)?;
+            cargo_bench("silhouette-kong-wasm", "callbacks", &[])?;
         }
         What::Ingest(args) => {
             let flags = ["--hosts".to_owned(), args.hosts.to_string()];
