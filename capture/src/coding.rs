@@ -3,6 +3,11 @@
 //! A body that is coded cannot be redacted as it is. Gzip and deflate are undone here; others mean that the body is left
 //! out while redaction is on.
 
+#[cfg(feature = "gzip")]
+use miniz_oxide::inflate::stream::{InflateState, inflate};
+#[cfg(feature = "gzip")]
+use miniz_oxide::{DataFormat, MZFlush, MZStatus};
+
 /// How a body is coded, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
@@ -50,43 +55,114 @@ impl Coding {
         match self {
             Coding::Identity => Some((data.get(..cap).unwrap_or(data).to_vec(), data.len() <= cap)),
             #[cfg(feature = "gzip")]
-            Coding::Gzip => inflate(flate2::read::MultiGzDecoder::new(data), cap),
+            Coding::Gzip => Inflated::gzip(data, cap),
             #[cfg(feature = "gzip")]
             Coding::Deflate => match data {
                 // RFC 1950: the method is 8 and the first two bytes are a multiple of 31.
-                [first, second, ..]
+                [first, second, rest @ ..]
                     if first & 15 == 8
                         && (u32::from(*first) << 8 | u32::from(*second)).is_multiple_of(31) =>
                 {
-                    inflate(flate2::read::ZlibDecoder::new(data), cap)
+                    Inflated::deflate(rest, cap)
                 }
-                _ => inflate(flate2::read::DeflateDecoder::new(data), cap),
+                _ => Inflated::deflate(data, cap),
             },
             Coding::Other => None,
         }
     }
 }
 
-/// Reads until the end, the cap or an error; what came before an error is kept, since a cap may have cut the input.
+/// What comes out of deflated data (RFC 1951). Checksums are not looked at: what is wrong in them was wrong for the client.
 #[cfg(feature = "gzip")]
-fn inflate(mut reader: impl std::io::Read, cap: usize) -> Option<(Vec<u8>, bool)> {
-    let mut plain = Vec::new();
-    let mut buffer = [0; 8192];
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => return Some((plain, true)),
-            Ok(count) => {
-                let read = buffer.get(..count).unwrap_or_default();
-                let room = cap - plain.len().min(cap);
-                plain.extend_from_slice(read.get(..room).unwrap_or(read));
-                if count > room {
-                    return Some((plain, false));
-                }
-            }
-            Err(_) if plain.is_empty() => return None,
-            Err(_) => return Some((plain, false)),
+struct Inflated {
+    plain: Vec<u8>,
+    cap: usize,
+    state: Box<InflateState>,
+}
+
+#[cfg(feature = "gzip")]
+impl Inflated {
+    fn new(cap: usize) -> Inflated {
+        Inflated {
+            plain: Vec::new(),
+            cap,
+            state: InflateState::new_boxed(DataFormat::Raw),
         }
     }
+
+    fn deflate(data: &[u8], cap: usize) -> Option<(Vec<u8>, bool)> {
+        let mut inflated = Inflated::new(cap);
+        let whole = inflated.member(data).is_some();
+        inflated.end(whole)
+    }
+
+    /// One member after another, as RFC 1952 allows.
+    fn gzip(mut data: &[u8], cap: usize) -> Option<(Vec<u8>, bool)> {
+        let mut inflated = Inflated::new(cap);
+        let whole = loop {
+            let rest = gzip_header(data).and_then(|deflated| inflated.member(deflated));
+            // A checksum and a length follow.
+            match rest.and_then(|rest| rest.get(8..)) {
+                Some([]) => break true,
+                Some(next) => data = next,
+                None => break false,
+            }
+        };
+        inflated.end(whole)
+    }
+
+    /// Takes one stream up to its end; what follows it. `None` at the cap, or when the stream is cut or wrong: what came
+    /// before that is kept, since a cap may have cut the input.
+    fn member<'a>(&mut self, mut data: &'a [u8]) -> Option<&'a [u8]> {
+        self.state.reset(DataFormat::Raw);
+        let mut buffer = [0; 8192];
+        loop {
+            let done = inflate(&mut self.state, data, &mut buffer, MZFlush::None);
+            data = data.get(done.bytes_consumed..).unwrap_or_default();
+            let read = buffer.get(..done.bytes_written).unwrap_or_default();
+            let room = self.cap - self.plain.len().min(self.cap);
+            self.plain
+                .extend_from_slice(read.get(..room).unwrap_or(read));
+            if read.len() > room {
+                return None;
+            }
+            match done.status {
+                Ok(MZStatus::StreamEnd) => return Some(data),
+                Ok(_) if done.bytes_consumed > 0 || done.bytes_written > 0 => {}
+                _ => return None,
+            }
+        }
+    }
+
+    fn end(self, whole: bool) -> Option<(Vec<u8>, bool)> {
+        (whole || !self.plain.is_empty()).then_some((self.plain, whole))
+    }
+}
+
+/// What follows the header of a gzip member.
+#[cfg(feature = "gzip")]
+fn gzip_header(data: &[u8]) -> Option<&[u8]> {
+    const CHECKSUM: u8 = 2;
+    const EXTRA: u8 = 4;
+    const TEXTS: [u8; 2] = [8, 16];
+    let [31, 139, 8, flags, _, _, _, _, _, _, rest @ ..] = data else {
+        return None;
+    };
+    let mut rest = rest;
+    if flags & EXTRA != 0 {
+        let (length, extra) = rest.split_first_chunk()?;
+        rest = extra.get(usize::from(u16::from_le_bytes(*length))..)?;
+    }
+    for text in TEXTS {
+        if flags & text != 0 {
+            let end = memchr::memchr(0, rest)?;
+            rest = rest.get(end + 1..)?;
+        }
+    }
+    if flags & CHECKSUM != 0 {
+        rest = rest.get(2..)?;
+    }
+    Some(rest)
 }
 
 #[cfg(all(test, feature = "gzip"))]
@@ -116,6 +192,21 @@ mod tests {
         let (begun, whole) = Coding::Gzip.undo(&coded[..coded.len() - 9], 6000).unwrap();
         assert!(!whole && plain.starts_with(&begun) && !begun.is_empty());
         assert_eq!(Coding::Gzip.undo(b"not gzip", 6000), None);
+        let twice = [coded.clone(), gzip(b"again")].concat();
+        let both = [plain.clone(), b"again".to_vec()].concat();
+        assert_eq!(Coding::Gzip.undo(&twice, 9000), Some((both, true)));
+        let mut named = flate2::GzBuilder::new()
+            .filename("books.json")
+            .comment("of all shelves")
+            .extra(vec![7; 300])
+            .write(Vec::new(), flate2::Compression::fast());
+        named.write_all(&plain).unwrap();
+        let named = named.finish().unwrap();
+        assert_eq!(Coding::Gzip.undo(&named, 6000), Some((plain.clone(), true)));
+        for end in 0..named.len() {
+            let cut = Coding::Gzip.undo(&named[..end], 6000);
+            assert!(cut.is_none_or(|(begun, whole)| !whole && plain.starts_with(&begun)));
+        }
         let mut encoder =
             flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
         encoder.write_all(&plain).unwrap();
