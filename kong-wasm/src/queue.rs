@@ -217,6 +217,11 @@ impl Queue {
         self.sender.awaits(token)
     }
 
+    /// Whether more waits than one batch takes.
+    pub(crate) fn has_more(&self) -> bool {
+        self.outbox.counters().queue_bytes > BATCH_BYTES as u64
+    }
+
     /// The gateway's answer to it.
     pub(crate) fn answered(&mut self, headers: &Headers, body: &[u8]) {
         let now = self.clock().monotonic_nanos;

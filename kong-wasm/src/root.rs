@@ -10,7 +10,9 @@ use crate::host::{self, Buffer, Level, Map};
 use crate::queue::Queue;
 use crate::settings::{self, Configuration, Gateway};
 
-const SHORTEST_PERIOD: Duration = Duration::from_millis(20);
+/// A tick sends one batch at most, so that this bounds what a worker can send: some 20 MB a second.
+const BUSY: Duration = Duration::from_millis(25);
+/// How long a tick may be away when there is little to send.
 const LONGEST_PERIOD: Duration = Duration::from_millis(500);
 
 /// See the module's documentation.
@@ -20,6 +22,9 @@ pub(crate) struct Root {
     queue: Option<Queue>,
     /// The gateway is done with this configuration; what waits is still sent.
     leaving: bool,
+    /// Between two ticks now, and when there is little to send.
+    period: Duration,
+    calm: Duration,
 }
 
 impl Root {
@@ -40,7 +45,12 @@ impl Root {
             }
         };
         let half = Duration::from_millis(configuration.policy.flush_interval_ms() / 2);
-        host::tick_every(half.clamp(SHORTEST_PERIOD, LONGEST_PERIOD));
+        self.calm = match configuration.gateway {
+            // It can be told once.
+            Gateway::Kong => half.min(BUSY),
+            Gateway::Envoy => half.min(LONGEST_PERIOD),
+        };
+        self.tick_every(self.calm);
         self.configuration = Some(configuration);
         true
     }
@@ -60,9 +70,18 @@ impl Root {
             return;
         };
         queue.tick();
+        let busy = queue.has_more();
         if self.leaving && queue.is_over() {
             self.queue = None;
             host::done();
+        }
+        self.tick_every(if busy { BUSY.min(self.calm) } else { self.calm });
+    }
+
+    fn tick_every(&mut self, period: Duration) {
+        if self.period != period {
+            self.period = period;
+            host::tick_every(period);
         }
     }
 

@@ -114,12 +114,15 @@ impl Surroundings {
     }
 
     fn envoy(&mut self) {
-        // Newer Envoys have these below `xds` alone, older ones only without it.
-        self.route = first(["xds\0route_name", "route_name"]);
-        self.upstream = first(["xds\0cluster_name", "cluster_name"]);
-        self.virtual_server = host::text("xds\0virtual_host_name");
+        // Each costs some 2 µs, more than all of redaction: Envoy calls back for memory. Newer ones have names below `xds`
+        // alone, older ones only without it.
+        self.upstream = host::text("xds\0cluster_name");
+        self.route = host::text("xds\0route_name");
+        if self.upstream.is_empty() && self.route.is_empty() {
+            self.upstream = host::text("cluster_name");
+            self.route = host::text("route_name");
+        }
         self.client = host::text("source\0address").parse().ok();
-        self.server = host::text("destination\0address").parse().ok();
         self.upstream_address = host::text("upstream\0address").parse().ok();
         if self.https {
             self.tls_version = host::text("connection\0tls_version");
