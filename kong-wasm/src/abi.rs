@@ -78,7 +78,7 @@ pub(crate) extern "C" fn proxy_on_vm_start(_: u32, _: usize) -> bool {
 /// Whether the configuration is taken.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_configure(id: u32, size: usize) -> bool {
-    root(id, |root| root.configure(size)).unwrap_or(true)
+    root(id, |root| root.configure(id, size)).unwrap_or(true)
 }
 
 /// Time has passed.

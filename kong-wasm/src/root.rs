@@ -28,10 +28,10 @@ pub(crate) struct Root {
 }
 
 impl Root {
-    /// Reads the configuration; whether the gateway should go on with this filter.
-    pub(crate) fn configure(&mut self, size: usize) -> bool {
+    /// Reads the configuration; whether the gateway should go on with this filter. `id` is the number it gave this root.
+    pub(crate) fn configure(&mut self, id: u32, size: usize) -> bool {
         let bytes = host::buffer(Buffer::Configuration, size).unwrap_or_default();
-        let configuration = match settings::read(&bytes, looks_like()) {
+        let configuration = match settings::read(&bytes, looks_like(id)) {
             Ok(configuration) => configuration,
             Err(refused) => {
                 let (consequence, goes_on) = match refused.gateway {
@@ -110,11 +110,11 @@ impl Root {
     }
 }
 
-/// Kong numbers its roots; Envoy calls them what its configuration does, if anything.
-fn looks_like() -> Gateway {
-    let root = host::text("plugin_root_id");
-    match root.is_empty() || root.bytes().any(|byte| !byte.is_ascii_digit()) {
-        true => Gateway::Envoy,
-        false => Gateway::Kong,
+/// Envoy counts contexts from one, Kong's number for a root is a hash. Asking would be surer, and nothing can be asked in
+/// both without harm: of a root, older Kongs answer `plugin_root_id` by following a pointer to nothing.
+fn looks_like(id: u32) -> Gateway {
+    match u16::try_from(id) {
+        Ok(_) => Gateway::Envoy,
+        Err(_) => Gateway::Kong,
     }
 }
