@@ -406,6 +406,7 @@ fn listener(setup: &Setup, name: &str, port: u16, identity: Option<&Identity>) -
                 "config": {
                     "name": "silhouette",
                     "root_id": "silhouette",
+                    "failure_policy": "FAIL_OPEN",
                     "vm_config": {
                         "runtime": "envoy.wasm.runtime.v8",
                         "code": { "local": { "filename": artifacts::filter()? } },

@@ -204,6 +204,7 @@ fn configuration(wasm: Option<&Path>, port: u16, admin: u16, origin: u16, collec
                 "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
                 "config": {
                     "name": "silhouette",
+                    "failure_policy": "FAIL_OPEN",
                     "vm_config": {
                         "runtime": "envoy.wasm.runtime.v8", "code": { "local": { "filename": wasm } },
                     },
