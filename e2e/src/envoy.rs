@@ -24,8 +24,6 @@ pub const COLLECTOR: &str = "collector";
 pub const ORIGIN: &str = "books";
 /// Name of the route to it.
 pub const ROUTE: &str = "everything";
-/// Name of the virtual host.
-pub const VIRTUAL_HOST: &str = "shop";
 
 const START: Duration = Duration::from_secs(30);
 
@@ -447,7 +445,7 @@ fn listener(setup: &Setup, name: &str, port: u16, identity: Option<&Identity>) -
         "upgrade_configs": [{ "upgrade_type": "websocket" }],
         "route_config": {
             "name": "local",
-            "virtual_hosts": [{ "name": VIRTUAL_HOST, "domains": ["*"], "routes": routes }],
+            "virtual_hosts": [{ "name": "shop", "domains": ["*"], "routes": routes }],
         },
         "http_filters": filters,
     });

@@ -62,6 +62,8 @@ pub struct Traits {
     pub upstream: String,
     /// See `route`.
     pub virtual_server: String,
+    /// It tells which of its own addresses took the connection.
+    pub server_address: bool,
     /// It tells which address answered.
     pub upstream_address: bool,
     /// It tells how long the upstream took.

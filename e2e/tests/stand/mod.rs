@@ -126,6 +126,7 @@ server {{
             route: "/".to_owned(),
             upstream: "books".to_owned(),
             virtual_server: "localhost".to_owned(),
+            server_address: true,
             upstream_address: true,
             upstream_time: true,
             cipher: true,
