@@ -40,8 +40,12 @@ pub struct Setup {
     pub collector: SocketAddr,
     /// The authority that signed the collector's certificate, when it speaks TLS.
     pub collector_ca: Option<PathBuf>,
+    /// The collector is spoken to in HTTP/2.
+    pub collector_http2: bool,
     /// For the TLS port; without, there is none.
     pub identity: Option<Identity>,
+    /// The authority that signed the certificates which clients of the TLS port must show.
+    pub client_ca: Option<PathBuf>,
     /// The filter's configuration; `None`: no filter.
     pub filter: Option<Value>,
 }
@@ -55,7 +59,9 @@ impl Setup {
             routes: Vec::new(),
             collector,
             collector_ca: None,
+            collector_http2: false,
             identity: None,
+            client_ca: None,
             filter: Some(settings(collector, more)),
         }
     }
@@ -361,7 +367,7 @@ fn bootstrap(setup: &Setup, admin: u16, listeners: &Path) -> Value {
     for (n, (_, address, http2)) in setup.routes.iter().enumerate() {
         clusters.push(cluster(&format!("route-{n}"), *address, *http2));
     }
-    let mut collector = cluster(COLLECTOR, setup.collector, false);
+    let mut collector = cluster(COLLECTOR, setup.collector, setup.collector_http2);
     if let Some(ca) = &setup.collector_ca {
         collector["transport_socket"] = json!({
             "name": "tls",
@@ -461,20 +467,23 @@ fn listener(setup: &Setup, name: &str, port: u16, identity: Option<&Identity>) -
                 "@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
             },
         }));
-        chain["transport_socket"] = json!({
-            "name": "tls",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-                "common_tls_context": {
-                    "alpn_protocols": ["h2", "http/1.1"],
-                    "tls_params": { "tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3" },
-                    "tls_certificates": [{
-                        "certificate_chain": { "filename": identity.certificate },
-                        "private_key": { "filename": identity.key },
-                    }],
-                },
+        let mut context = json!({
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": {
+                "alpn_protocols": ["h2", "http/1.1"],
+                "tls_params": { "tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3" },
+                "tls_certificates": [{
+                    "certificate_chain": { "filename": identity.certificate },
+                    "private_key": { "filename": identity.key },
+                }],
             },
         });
+        if let Some(ca) = &setup.client_ca {
+            context["require_client_certificate"] = json!(true);
+            context["common_tls_context"]["validation_context"] =
+                json!({ "trusted_ca": { "filename": ca } });
+        }
+        chain["transport_socket"] = json!({ "name": "tls", "typed_config": context });
     }
     Ok(json!({
         "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",

@@ -244,6 +244,19 @@ fn a_collector_behind_tls() -> Result<()> {
 }
 
 #[test]
+fn a_collector_that_is_spoken_to_in_http2() -> Result<()> {
+    let origin = Origin::start()?;
+    let collector = Collector::start(&[])?;
+    let mut setup = Setup::capturing(collector.telemetry(), origin.address(), &json!({}));
+    setup.collector_http2 = true;
+    let envoy = Envoy::start(setup)?;
+    requests(&envoy, 20)?;
+    let counters = envoy.drained(20, PATIENCE)?;
+    assert_eq!(counters.get("acknowledged"), 20, "{counters:?}");
+    Ok(())
+}
+
+#[test]
 fn wrong_configurations_are_refused_with_name_and_value_and_the_old_one_holds() -> Result<()> {
     let origin = Origin::start()?;
     let recording = Recording::start()?;

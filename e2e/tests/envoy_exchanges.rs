@@ -33,23 +33,19 @@ impl Bench {
         for (name, value) in more.as_object().into_iter().flatten() {
             filter[name] = value.clone();
         }
-        let envoy = Envoy::start(Setup {
-            concurrency: 1,
-            origin: origin.address(),
-            routes: vec![
-                ("/down".to_owned(), ([127, 0, 0, 1], nobody).into(), false),
-                ("/hangup".to_owned(), origin.hangup(), false),
-                (
-                    "/silhouette.telemetry.v1.TelemetryService/".to_owned(),
-                    origin.grpc().address(),
-                    true,
-                ),
-            ],
-            collector: recording.address(),
-            collector_ca: None,
-            identity: Some(authority.server()?),
-            filter: Some(filter),
-        })?;
+        let mut setup = Setup::capturing(recording.address(), origin.address(), &json!({}));
+        setup.filter = Some(filter);
+        setup.identity = Some(authority.server()?);
+        setup.routes = vec![
+            ("/down".to_owned(), ([127, 0, 0, 1], nobody).into(), false),
+            ("/hangup".to_owned(), origin.hangup(), false),
+            (
+                "/silhouette.telemetry.v1.TelemetryService/".to_owned(),
+                origin.grpc().address(),
+                true,
+            ),
+        ];
+        let envoy = Envoy::start(setup)?;
         let traits = Traits {
             kind: "envoy",
             version: "",
@@ -182,5 +178,30 @@ fn what_the_settings_exclude_is_counted() -> Result<()> {
                 && counters.get("skipped_reason=excluded_status;") == 1
                 && counters.get("skipped_reason=excluded_method;") == 1
         })?;
+    Ok(())
+}
+
+#[test]
+fn a_client_certificate_is_seen() -> Result<()> {
+    let (recording, origin, authority) = (Recording::start()?, Origin::start()?, Authority::new()?);
+    let mut setup = Setup::capturing(recording.address(), origin.address(), &json!({}));
+    setup.identity = Some(authority.server()?);
+    setup.client_ca = Some(authority.ca_file().to_owned());
+    let envoy = Envoy::start(setup)?;
+    let client = authority.client("somebody")?;
+    let (certificate, key) = (client.certificate.display(), client.key.display());
+    let answer = curl([
+        "-k",
+        "--cert",
+        &certificate.to_string(),
+        "--key",
+        &key.to_string(),
+        &envoy.tls_url("/json"),
+    ])?;
+    assert_eq!(answer.status, 200, "{}", answer.error);
+    let exchanges = recording.wait_for(1, PATIENCE)?;
+    let exchange = exchanges.first().context("one")?;
+    let tls = exchange.tls.clone().context("tls")?;
+    assert!(tls.client_certificate, "{tls:?}");
     Ok(())
 }
