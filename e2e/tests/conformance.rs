@@ -28,16 +28,21 @@ type Start = fn(&Collector, SocketAddr) -> Result<(String, Box<dyn Any>)>;
 
 const GATEWAYS: [(&str, Start); 2] = [("nginx", nginx), ("envoy", envoy)];
 
+/// The play is as fast as it can be; here nothing may be lost, or the documents stand on other evidence.
+const QUEUE_BYTES: &str = "32m";
+
 fn nginx(collector: &Collector, shop: SocketAddr) -> Result<(String, Box<dyn Any>)> {
     let shop = format!("http://{shop}");
     let nginx = Nginx::start(1, |layout| {
-        capturing(layout, &collector.url(), &shop, "access_log off;")
+        let more = format!("access_log off; silhouette_queue_bytes {QUEUE_BYTES};");
+        capturing(layout, &collector.url(), &shop, &more)
     })?;
     Ok((nginx.url(""), Box::new(nginx)))
 }
 
 fn envoy(collector: &Collector, shop: SocketAddr) -> Result<(String, Box<dyn Any>)> {
-    let envoy = Envoy::start(Setup::capturing(collector.telemetry(), shop, &json!({})))?;
+    let more = json!({ "queue_bytes": QUEUE_BYTES });
+    let envoy = Envoy::start(Setup::capturing(collector.telemetry(), shop, &more))?;
     Ok((envoy.url(""), Box::new(envoy)))
 }
 
