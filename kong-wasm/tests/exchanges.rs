@@ -38,6 +38,7 @@ fn run(case: Case) -> Result<()> {
         h2c: Some(gateway.h2c_url("")),
         tls: Some(gateway.tls_url("")),
         traits: Traits {
+            server_address: true,
             kind: "kong",
             version: "kong/",
             route: "route-0".to_owned(),
