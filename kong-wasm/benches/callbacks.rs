@@ -1,4 +1,4 @@
-//! What each callback of the filter costs, in WebAssembly instructions: `cargo bench -p silhouette-kong-wasm --bench callbacks`.
+//! What each callback of the filter costs, in WebAssembly instructions: `cargo bench -p silhouette-kong-wasm --bench callbacks --profile dev`.
 //!
 //! In: the filter as `cargo xtask filter` has built it, and exchanges of several kinds. Out: a table. Instructions are
 //! wasmtime's fuel, which is the same on every machine; the host's own work is not among them.
