@@ -71,7 +71,9 @@ impl Estate {
             "requests without an answer: {:?}",
             summary.reasons
         );
-        self.nginx.drained(Duration::from_secs(60)).map(drop)
+        self.nginx
+            .drained(summary.responses, Duration::from_secs(60))
+            .map(drop)
     }
 
     /// Waits until the catalog has the bookshop, with all its operations: the API.

@@ -149,13 +149,15 @@ impl Nginx {
         ))
     }
 
-    /// Waits until the module holds nothing any more: all that was captured is acknowledged, or dropped and counted.
-    pub fn drained(&self, timeout: Duration) -> Result<Counters> {
+    /// Waits until the module has captured `count` at least – the last ones may still be on their way to the exporter, which
+    /// counts – and holds nothing any more: all is acknowledged, or dropped and counted.
+    pub fn drained(&self, count: u64, timeout: Duration) -> Result<Counters> {
         let mut last = self.counters()?;
         process::wait_until("the module's queue is empty", timeout, || {
             self.counters().is_ok_and(|counters| {
                 last = counters;
-                last.get("queued") == 0
+                last.get("captured") >= count
+                    && last.get("queued") == 0
                     && last.get("captured") == last.get("acknowledged") + last.dropped()
             })
         })

@@ -316,7 +316,7 @@ fn a_full_disk_is_told_and_loses_nothing_that_was_acknowledged() -> Result<()> {
     let authority = format!("127.0.0.1:{}", nginx.layout().port);
     let call = |n: u64| (Method::GET, format!("/json?size=2000&n={n}"), None);
     assert_eq!(flood(&authority, 500, 4, call)?.failed, 0);
-    assert_eq!(nginx.drained(LONG)?.get("acknowledged"), 500);
+    assert_eq!(nginx.drained(500, LONG)?.get("acknowledged"), 500);
 
     // Somebody else fills the disk.
     let mut filler = std::fs::File::create(disk.join("filler"))?;
@@ -352,7 +352,7 @@ fn a_full_disk_is_told_and_loses_nothing_that_was_acknowledged() -> Result<()> {
             .is_ok_and(|answer| answer.status == 200)
     })?;
     assert_eq!(curl([nginx.url("/json")])?.status, 200);
-    let shim = nginx.drained(LONG)?;
+    let shim = nginx.drained(3501, LONG)?;
     assert_eq!(shim.get("captured"), 3501, "{shim:?}");
     wait_until("all that was acknowledged is learnt", LONG, || {
         exchanges_of(&collector, &authority).is_ok_and(|n| n == shim.get("acknowledged"))

@@ -120,7 +120,7 @@ fn httpbin_is_found_and_its_document_is_valid() -> Result<()> {
         )
     })?;
     let requests = play(&nginx)?;
-    let shim = nginx.drained(Duration::from_secs(60))?;
+    let shim = nginx.drained(requests, Duration::from_secs(60))?;
     assert_eq!(
         (shim.get("acknowledged"), shim.dropped()),
         (requests, 0),

@@ -51,7 +51,7 @@ fn the_page_tells_what_to_do_when_empty_and_what_was_found_when_not() -> Result<
             assert_eq!(curl(["-H", host, &item])?.status, 200);
             assert_eq!(curl(["-H", host, &nginx.url("/json")])?.status, 200);
         }
-        nginx.drained(Duration::from_secs(30))?;
+        nginx.drained(origin.requests(), Duration::from_secs(30))?;
         hostile_shim(&collector)
     };
     let given = json!({ "url": format!("http://{}/", collector.admin()) });

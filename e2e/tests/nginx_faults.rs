@@ -115,7 +115,7 @@ fn a_panic_costs_the_capture_of_that_request_and_nothing_else() -> Result<()> {
     // The next request is as good as the first ever.
     assert_eq!(curl([nginx.url("/json")])?.status, 200);
     assert_eq!(recording.wait_for(2, PATIENCE)?.len(), 2);
-    let counters = nginx.drained(PATIENCE)?;
+    let counters = nginx.drained(2, PATIENCE)?;
     assert_eq!(counters.get("acknowledged"), 2, "{counters:?}");
     assert_eq!(counters.0["dropped"]["fault"], lost);
     assert_eq!(nginx.worker_pids(), workers, "the worker lives on");

@@ -75,7 +75,7 @@ fn a_wrong_token_is_refused_and_the_right_one_is_not() -> Result<()> {
     );
     let nginx = Nginx::start(1, config(&good))?;
     assert_eq!(curl([nginx.url("/json")])?.status, 200);
-    let shim = nginx.drained(SOON)?;
+    let shim = nginx.drained(1, SOON)?;
     assert_eq!(shim.get("acknowledged"), 1, "{shim:?}");
     Ok(())
 }
@@ -108,7 +108,7 @@ fn the_right_authority_is_accepted_and_another_is_not() -> Result<()> {
     );
     let nginx = nginx_trusting(&collector.tls_url(), &authority, &origin)?;
     assert_eq!(curl([nginx.url("/json")])?.status, 200);
-    assert_eq!(nginx.drained(SOON)?.get("acknowledged"), 1);
+    assert_eq!(nginx.drained(1, SOON)?.get("acknowledged"), 1);
     Ok(())
 }
 
@@ -181,7 +181,7 @@ fn a_client_certificate_is_asked_for_and_checked() -> Result<()> {
     assert!(told >= 3.0, "the collector knows why: {told}");
     let nginx = with(&authority.client("edge")?)?;
     assert_eq!(curl([nginx.url("/json")])?.status, 200);
-    assert_eq!(nginx.drained(SOON)?.get("acknowledged"), 1);
+    assert_eq!(nginx.drained(1, SOON)?.get("acknowledged"), 1);
     Ok(())
 }
 

@@ -134,7 +134,7 @@ fn secrets_are_found_nowhere() -> Result<()> {
         .into_iter()
         .chain([password, signature.as_str()])
         .collect();
-    let shim = nginx.drained(Duration::from_secs(30))?;
+    let shim = nginx.drained(8, Duration::from_secs(30))?;
     assert_eq!(shim.get("acknowledged"), 8, "{shim:?}");
     wait_until("all are learnt", Duration::from_secs(30), || {
         collector

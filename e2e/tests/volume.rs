@@ -77,7 +77,7 @@ fn a_hundred_thousand_requests_are_captured_acknowledged_and_learnt() -> Result<
     all_answered(&done, COUNT);
     assert_eq!(origin.requests(), COUNT);
 
-    let shim = nginx.drained(LONG)?;
+    let shim = nginx.drained(COUNT, LONG)?;
     assert_eq!(
         (
             shim.get("captured"),
@@ -163,7 +163,7 @@ fn a_collector_killed_in_the_middle_loses_nothing_it_acknowledged() -> Result<()
     );
 
     collector.restart()?;
-    let shim = nginx.drained(LONG)?;
+    let shim = nginx.drained(COUNT, LONG)?;
     assert_eq!(shim.get("captured"), COUNT, "{shim:?}");
     assert_eq!(shim.get("acknowledged") + shim.dropped(), COUNT, "{shim:?}");
     assert!(
