@@ -114,8 +114,8 @@ impl Surroundings {
     }
 
     fn envoy(&mut self) {
-        // Each costs some 2 µs, more than all of redaction: Envoy calls back for memory. Newer ones have names below `xds`
-        // alone, older ones only without it.
+        // Asking is what costs here, so that nothing more is asked than needed. Newer Envoys have names below `xds` alone,
+        // older ones only without it.
         self.upstream = host::text("xds\0cluster_name");
         self.route = host::text("xds\0route_name");
         if self.upstream.is_empty() && self.route.is_empty() {
