@@ -72,6 +72,10 @@ impl Coding {
     }
 }
 
+/// A body is one member, or a few. Each costs the clearing of its window, 32 KiB, and may be as small as 20 bytes.
+#[cfg(feature = "gzip")]
+const MOST_MEMBERS: usize = 64;
+
 /// What comes out of deflated data (RFC 1951). Checksums are not looked at: what is wrong in them was wrong for the client.
 #[cfg(feature = "gzip")]
 struct Inflated {
@@ -99,16 +103,16 @@ impl Inflated {
     /// One member after another, as RFC 1952 allows.
     fn gzip(mut data: &[u8], cap: usize) -> Option<(Vec<u8>, bool)> {
         let mut inflated = Inflated::new(cap);
-        let whole = loop {
+        for _ in 0..MOST_MEMBERS {
             let rest = gzip_header(data).and_then(|deflated| inflated.member(deflated));
             // A checksum and a length follow.
             match rest.and_then(|rest| rest.get(8..)) {
-                Some([]) => break true,
+                Some([]) => return inflated.end(true),
                 Some(next) => data = next,
-                None => break false,
+                None => break,
             }
-        };
-        inflated.end(whole)
+        }
+        inflated.end(false)
     }
 
     /// Takes one stream up to its end; what follows it. `None` at the cap, or when the stream is cut or wrong: what came
@@ -195,6 +199,9 @@ mod tests {
         let twice = [coded.clone(), gzip(b"again")].concat();
         let both = [plain.clone(), b"again".to_vec()].concat();
         assert_eq!(Coding::Gzip.undo(&twice, 9000), Some((both, true)));
+        let many = coded.repeat(MOST_MEMBERS + 1);
+        let (begun, whole) = Coding::Gzip.undo(&many, usize::MAX).unwrap();
+        assert_eq!((begun.len(), whole), (MOST_MEMBERS * plain.len(), false));
         let mut named = flate2::GzBuilder::new()
             .filename("books.json")
             .comment("of all shelves")

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::host::{self, Buffer, Level, Map};
 use crate::queue::Queue;
+use crate::sender::MOST_ANSWER;
 use crate::settings::{self, Configuration, Gateway};
 
 /// A tick sends one batch at most, so that this bounds what a worker can send: some 20 MB a second.
@@ -74,6 +75,7 @@ impl Root {
         if self.leaving && queue.is_over() {
             self.queue = None;
             host::done();
+            return;
         }
         self.tick_every(if busy { BUSY.min(self.calm) } else { self.calm });
     }
@@ -103,7 +105,8 @@ impl Root {
             let headers = host::headers(Map::CallResponse);
             let body = match size {
                 0 => None,
-                _ => host::buffer(Buffer::CallResponseBody, size),
+                // Memory that once grew stays: a stranger's answer may be of any size.
+                _ => host::buffer(Buffer::CallResponseBody, size.min(MOST_ANSWER)),
             };
             queue.answered(&headers, &body.unwrap_or_default());
         }

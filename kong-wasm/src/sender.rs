@@ -17,10 +17,10 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// When a call is over that the gateway has not told anything about, in nanoseconds. After the gateway's own time, so that
 /// there are never two in flight.
 const GIVEN_UP: u64 = 7_000_000_000;
-/// An answer is a few numbers.
-const MOST_ANSWER: usize = 64 << 10;
+/// An answer is a few numbers. Of a longer one only the beginning is taken from the gateway, in bytes.
+pub(crate) const MOST_ANSWER: usize = 64 << 10;
 
-/// Of another answer this much is shown.
+/// This many characters are shown of what a server says.
 const MOST_SHOWN: usize = 200;
 
 /// What became of a batch.
@@ -143,11 +143,10 @@ impl Sender {
         let is_grpc = headers.get("content-type").starts_with(b"application/grpc");
         if !is_grpc && status != b"200" {
             // Envoy answers so itself when nobody listens.
-            let said = body.get(..MOST_SHOWN).unwrap_or(body);
             return Outcome::Failed(format!(
                 "could not reach the collector at {collector}: HTTP {}: {}",
                 String::from_utf8_lossy(status),
-                String::from_utf8_lossy(said).escape_debug()
+                shown(&String::from_utf8_lossy(body))
             ));
         }
         let mut decoder = grpc_web::Decoder::new(MOST_ANSWER);
@@ -163,7 +162,7 @@ impl Sender {
                 ));
             }
         };
-        let said = reply.status.message;
+        let said = shown(&reply.status.message);
         match reply.status.code {
             0 => {
                 let response = reply
@@ -196,4 +195,13 @@ impl Sender {
             )),
         }
     }
+}
+
+/// The beginning of what a server says, as a part of one line of a log, whoever the server is.
+fn shown(said: &str) -> String {
+    let plain = |character: char| match character.is_control() {
+        true => ' ',
+        false => character,
+    };
+    said.chars().take(MOST_SHOWN).map(plain).collect()
 }

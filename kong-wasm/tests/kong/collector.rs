@@ -214,3 +214,41 @@ fn an_address_that_is_no_collector_is_named_in_the_log() -> Result<()> {
     logged(&gateway, &[&address, "404"])?;
     gateway.record().is_clean()
 }
+
+#[test]
+fn whatever_a_stranger_answers_is_bounded_in_memory_and_in_the_log() -> Result<()> {
+    let trailers = b"grpc-status:16\r\ngrpc-message:no%0Ano such token\r\n";
+    let mut said = vec![0x80, 0, 0, 0];
+    said.push(u8::try_from(trailers.len())?);
+    said.extend_from_slice(trailers);
+    for (body, words) in [
+        (vec![0; 32 << 20], &["no gRPC-Web"][..]),
+        (said, &["refuses the token", "no no such token"]),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?.to_string();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/grpc-web+proto\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let Ok(mut socket) = socket else { return };
+                let _ = socket.read(&mut [0; 4096]);
+                let _ = socket.write_all(head.as_bytes());
+                let _ = socket.write_all(&body);
+            }
+        });
+        let origin = Origin::start()?;
+        let configuration = configuration(&format!("http://{address}"), &json!({}));
+        let options = Options::new(origin.address()).chain("/", configuration);
+        let gateway = Gateway::start_module(strict::module()?, options)?;
+        requests(&gateway, 3)?;
+        let line = logged(&gateway, words)?;
+        assert!(!line.contains('\n'), "{line}");
+        let memory = gateway.record().contents().memory;
+        assert!(memory <= 8 << 20, "{} KiB of linear memory", memory >> 10);
+        gateway.record().is_clean()?;
+    }
+    Ok(())
+}
