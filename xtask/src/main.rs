@@ -16,6 +16,7 @@ mod package_service;
 mod suite;
 mod tally;
 mod up;
+mod wasm;
 mod workspace;
 
 use std::process::ExitCode;
