@@ -1,6 +1,6 @@
 //! Where the things under test were built: next to the running test or binary, in the same profile.
 //!
-//! In: the path of the running executable. Out: paths of the collector, the module, the filter and the small programs, or an error
+//! In: the path of the running executable. Out: paths of the collector, the module, the filter, the Worker and the small programs, or an error
 //! that says how to build what is missing. Never builds anything, never falls back to something that is installed.
 
 use std::path::PathBuf;
@@ -16,6 +16,9 @@ pub const CATALOG: &str = "silhouette-catalog";
 
 /// File name of the proxy-wasm filter.
 pub const FILTER: &str = "silhouette.wasm";
+
+/// File name of the Cloudflare Worker's entry.
+pub const WORKER: &str = "index.js";
 
 /// The profile's directory, e.g. `target/debug`.
 pub fn directory() -> Result<PathBuf> {
@@ -63,13 +66,34 @@ pub fn collector() -> Result<PathBuf> {
 /// # Errors
 /// When it is not there, with the command that builds it.
 pub fn filter() -> Result<PathBuf> {
-    let target = directory()?;
-    let target = target.parent().context("directory above the profile's")?;
-    let path = target.join("filter").join(FILTER);
-    if !path.exists() {
+    Ok(beside("filter", FILTER, "filter")?.join(FILTER))
+}
+
+/// Directory of the Cloudflare Worker's modules, as it ships.
+///
+/// # Errors
+/// When it is not there, with the command that builds it.
+pub fn worker() -> Result<PathBuf> {
+    beside("worker", WORKER, "worker")
+}
+
+/// The same, built so that a request with `x-silhouette-fault: panic` makes its WebAssembly panic.
+///
+/// # Errors
+/// When it is not there, with the command that builds it.
+pub fn worker_fault() -> Result<PathBuf> {
+    beside("worker-fault", WORKER, "worker")
+}
+
+/// A directory beside the profile's, if `file` is in it.
+fn beside(directory_name: &str, file: &str, task: &str) -> Result<PathBuf> {
+    let profile = directory()?;
+    let target = profile.parent().context("directory above the profile's")?;
+    let path = target.join(directory_name);
+    if !path.join(file).exists() {
         bail!(
-            "{} is not built: run `cargo xtask filter`, which builds it",
-            path.display()
+            "{} is not built: run `cargo xtask {task}`, which builds it",
+            path.join(file).display()
         );
     }
     Ok(path)

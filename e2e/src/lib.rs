@@ -28,6 +28,8 @@ pub mod recording;
 pub mod rest;
 pub mod tls;
 pub mod visitor;
+pub mod workerd;
+pub mod zone;
 
 pub use catalog::Catalog;
 pub use collector::Collector;
@@ -39,3 +41,5 @@ pub use origin::Origin;
 pub use recording::Recording;
 pub use rest::Rest;
 pub use visitor::Visitor;
+pub use workerd::Workerd;
+pub use zone::Zone;
