@@ -32,24 +32,29 @@ mod exchange;
 pub mod grpc_web;
 mod head;
 mod jitter;
+mod notices;
 mod outbox;
 mod pack;
 mod pattern;
 mod policy;
 mod recorder;
 mod redact;
+pub mod reply;
 mod sampler;
 mod settings;
+mod steady;
 mod wire;
 
 pub use counters::{Counters, DropReason, Skip};
 pub use exchange::{Clock, End, Gateway, Peers, RequestHead, Tls};
+pub use notices::{Notice, Notices};
 pub use outbox::{Identity, OutBatch, Outbox, OutboxLimits};
 pub use pack::Pack;
 pub use policy::{Collector, Policy};
 pub use recorder::{Recorder, Sealed};
 pub use sampler::Sampler;
 pub use settings::{Setting, SettingError, Settings};
+pub use steady::SteadyClock;
 
 /// The redaction functions by themselves, for fuzzing and for measuring. A shim never needs them: [`Recorder`] calls them.
 #[doc(hidden)]

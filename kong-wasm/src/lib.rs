@@ -18,7 +18,6 @@
 //! | [`surroundings`] | what Kong and Envoy know of an exchange, each in its own words |
 //! | [`sender`] | the call in flight |
 //! | [`metrics`] | counters for the gateway's metrics |
-//! | [`notices`] | lines for the gateway's log |
 #![cfg_attr(
     not(test),
     deny(
@@ -36,7 +35,6 @@
 mod abi;
 mod host;
 mod metrics;
-mod notices;
 mod queue;
 mod root;
 mod sender;

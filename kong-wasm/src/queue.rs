@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 
+use silhouette_capture::reply::Outcome;
 use silhouette_capture::{
-    Clock, DropReason, Identity, Outbox, OutboxLimits, Policy, Sampler, Sealed, Skip,
+    Clock, DropReason, Identity, Notice, Notices, Outbox, OutboxLimits, Policy, Sampler, Sealed,
+    Skip, SteadyClock,
 };
 
-use crate::host::{self, Headers};
+use crate::host::{self, Headers, Level};
 use crate::metrics::Metrics;
-use crate::notices::{Kind, Notices};
-use crate::sender::{Outcome, Sender};
+use crate::sender::Sender;
 use crate::settings::{self, Configuration, Gateway};
 use crate::surroundings::first;
 
@@ -33,7 +34,7 @@ pub(crate) struct Queue {
     sender: Sender,
     metrics: Option<Metrics>,
     notices: Notices,
-    time: Time,
+    clock: SteadyClock,
     id_seed: [u8; 8],
     id_count: u64,
     calls_failed: u64,
@@ -104,7 +105,7 @@ impl Queue {
             sender: Sender::new(collector, policy.token(), agent),
             metrics: measured.then(|| Metrics::define(gateway)),
             notices: Notices::default(),
-            time: Time::default(),
+            clock: SteadyClock::default(),
             id_seed,
             id_count: 0,
             calls_failed: 0,
@@ -116,7 +117,7 @@ impl Queue {
 
     /// The time.
     pub(crate) fn clock(&mut self) -> Clock {
-        self.time.at(host::now())
+        self.clock.at(host::now())
     }
 
     /// A new exchange's id: unique, not secret.
@@ -160,20 +161,20 @@ impl Queue {
     /// Sends what is due, when nothing is in flight.
     pub(crate) fn tick(&mut self) {
         let now = self.clock().monotonic_nanos;
-        if let Some(outcome) = self.sender.expired(now) {
-            self.settle(outcome, now);
+        if let Some((sequence, outcome)) = self.sender.expired(now) {
+            self.settle(sequence, outcome, now);
         }
         if !self.sender.is_busy()
             && let Some(batch) = self.outbox.next_batch(now)
-            && let Some(outcome) = self.sender.send(&batch, now)
+            && let Some((sequence, outcome)) = self.sender.send(&batch, now)
         {
-            self.settle(outcome, now);
+            self.settle(sequence, outcome, now);
         }
         let counters = self.outbox.counters();
         let lost = counters.dropped(DropReason::QueueFull);
         if lost > 0 && self.refused > 0 {
-            self.notices.warn(Kind::Queue, now, || {
-                let most = self.policy.queue_bytes();
+            let most = self.policy.queue_bytes();
+            self.warn(Notice::Queue, now, || {
                 format!("{lost} exchanges were dropped so far because the queue of {most} bytes (`queue_bytes`) was full")
             });
         }
@@ -225,33 +226,44 @@ impl Queue {
     /// The gateway's answer to it.
     pub(crate) fn answered(&mut self, headers: &Headers, body: &[u8]) {
         let now = self.clock().monotonic_nanos;
-        if let Some(outcome) = self.sender.answered(headers, body) {
-            self.settle(outcome, now);
+        if let Some((sequence, outcome)) = self.sender.answered(headers, body) {
+            self.settle(sequence, outcome, now);
         }
     }
 
-    fn settle(&mut self, outcome: Outcome, now: u64) {
+    fn settle(&mut self, batch: u64, outcome: Outcome, now: u64) {
         match outcome {
             Outcome::Acknowledged {
                 sequence,
                 retry_after_ms,
             } => {
                 self.outbox.acknowledged(sequence, retry_after_ms, now);
-                self.notices.well(self.sender.collector());
+                if self.notices.is_well_again() {
+                    let collector = self.sender.collector();
+                    let text =
+                        format!("silhouette: the collector at {collector} takes batches again");
+                    host::log(Level::Info, &text);
+                }
             }
-            Outcome::Rejected { sequence, why } => {
-                self.outbox.rejected(sequence, now);
-                self.notices.warn(Kind::Batch, now, || {
-                    format!("the collector will not take batch {sequence}: {why}")
+            Outcome::Rejected(why) => {
+                self.outbox.rejected(batch, now);
+                self.warn(Notice::Batch, now, || {
+                    format!("the collector will not take batch {batch}: {why}")
                 });
             }
             Outcome::Failed(why) => {
                 self.calls_failed += 1;
                 self.outbox.failed(now);
-                self.notices.warn(Kind::Call, now, || {
+                self.warn(Notice::Call, now, || {
                     format!("{why}; requests are served as ever, and what is captured waits")
                 });
             }
+        }
+    }
+
+    fn warn(&mut self, notice: Notice, now: u64, text: impl FnOnce() -> String) {
+        if self.notices.is_due(notice, now) {
+            host::log(Level::Warn, &format!("silhouette: {}", text()));
         }
     }
 }
@@ -277,24 +289,4 @@ fn eights(random: &[u8; 16]) -> [[u8; 8]; 2] {
         eight.copy_from_slice(bytes);
     }
     eights
-}
-
-/// A clock that never goes back, made of one that does when it is set.
-#[derive(Default)]
-struct Time {
-    wall: u64,
-    passed: u64,
-}
-
-impl Time {
-    fn at(&mut self, wall: u64) -> Clock {
-        if self.wall > 0 {
-            self.passed += wall.saturating_sub(self.wall);
-        }
-        self.wall = wall;
-        Clock {
-            unix_nanos: wall,
-            monotonic_nanos: self.passed,
-        }
-    }
 }

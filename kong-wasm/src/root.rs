@@ -6,9 +6,10 @@
 
 use std::time::Duration;
 
+use silhouette_capture::reply::MOST_ANSWER;
+
 use crate::host::{self, Buffer, Level, Map};
 use crate::queue::Queue;
-use crate::sender::MOST_ANSWER;
 use crate::settings::{self, Configuration, Gateway};
 
 /// A tick sends one batch at most, so that this bounds what a worker can send: some 20 MB a second.
