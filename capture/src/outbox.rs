@@ -117,6 +117,8 @@ pub struct Outbox {
     connected_at: Option<u64>,
     /// Nothing is sent before this moment.
     not_before: Option<u64>,
+    /// What the last exchange would have taken that did not fit; 0 once one fits.
+    refused: u64,
     closed: Option<DropReason>,
 }
 
@@ -144,8 +146,15 @@ impl Outbox {
             attempts: 0,
             connected_at: None,
             not_before: None,
+            refused: 0,
             closed: None,
         }
+    }
+
+    /// Whether the last exchange did not fit and would not fit now: then the next need not even be sealed.
+    pub fn is_full(&self) -> bool {
+        let wanted = self.counters.queue_bytes.saturating_add(self.refused);
+        self.refused > 0 && wanted > self.limits.queue_bytes as u64
     }
 
     /// Takes one exchange. When it does not fit it is dropped and counted, and the reason returned.
@@ -162,6 +171,10 @@ impl Outbox {
             Some(DropReason::QueueFull)
         } else {
             None
+        };
+        self.refused = match reason {
+            Some(DropReason::QueueFull) => weight as u64,
+            _ => 0,
         };
         if let Some(reason) = reason {
             self.drop_exchanges(reason, 1);

@@ -38,8 +38,6 @@ pub(crate) struct Queue {
     id_seed: [u8; 8],
     id_count: u64,
     calls_failed: u64,
-    /// What the last exchange would have taken that did not fit; 0 once one fits.
-    refused: u64,
     /// When what is left is given up, after the gateway is done with the configuration.
     leaves_at: Option<u64>,
 }
@@ -109,7 +107,6 @@ impl Queue {
             id_seed,
             id_count: 0,
             calls_failed: 0,
-            refused: 0,
             leaves_at: None,
             policy,
         }
@@ -132,18 +129,14 @@ impl Queue {
 
     /// Whether the last exchange did not fit and would not fit now: then the next need not even be sealed.
     pub(crate) fn is_full(&self) -> bool {
-        let held = self.outbox.counters().queue_bytes;
-        self.refused > 0 && held.saturating_add(self.refused) > self.policy.queue_bytes() as u64
+        self.outbox.is_full()
     }
 
     /// Queues an exchange, or counts why not.
     pub(crate) fn take(&mut self, sealed: Result<Sealed, Skip>, now: u64) {
         match sealed {
-            Ok(sealed) => {
-                let size = sealed.size() as u64;
-                let full = self.outbox.push(sealed, now) == Err(DropReason::QueueFull);
-                self.refused = if full { size } else { 0 };
-            }
+            // The outbox has counted what it does not take.
+            Ok(sealed) => drop(self.outbox.push(sealed, now)),
             Err(skip) => self.outbox.skip(skip),
         }
     }
@@ -172,7 +165,7 @@ impl Queue {
         }
         let counters = self.outbox.counters();
         let lost = counters.dropped(DropReason::QueueFull);
-        if lost > 0 && self.refused > 0 {
+        if lost > 0 && self.outbox.is_full() {
             let most = self.policy.queue_bytes();
             self.warn(Notice::Queue, now, || {
                 format!("{lost} exchanges were dropped so far because the queue of {most} bytes (`queue_bytes`) was full")

@@ -1,0 +1,140 @@
+// Sends batches. In: what waits in the core. Out: calls to the collector, or messages for a queue. Whichever request finds a batch due
+// sends it, one at a time; a lease says that somebody does, and runs out, because Cloudflare may end that somebody at any moment.
+
+/** How long the collector may take for one answer, in milliseconds. */
+const TIMEOUT = 5000;
+/** A lease outlives what it is for by this. */
+const GRACE = 2000;
+/** How long the JavaScript of one request goes on sending: Cloudflare ends it 30 s after the response. */
+const SHIFT = 25_000;
+/** Of an answer nobody needs more, in bytes. */
+const MOST_ANSWER = 64 * 1024;
+/** The longest message Cloudflare's Queues take has 128,000 bytes, with what they add. */
+const MOST_MESSAGE = 127_000;
+
+/** Sends what is due and waits for what will soon be, within this request's share. Never fails. */
+export async function flush(shim, env) {
+  const core = shim.core;
+  if (core === null) return;
+  try {
+    const until = Date.now() + SHIFT;
+    for (let sent = 0; core === shim.core; ) {
+      const now = Date.now();
+      if (isHeld(shim.sending, now)) return;
+      const millis = core.due();
+      if (millis < 0) return;
+      if (millis > 0) {
+        if (isHeld(shim.waiting, now) || now + millis > until) return;
+        shim.waiting = now + millis + GRACE;
+        await new Promise((resolve) => setTimeout(resolve, millis));
+        shim.waiting = 0;
+        continue;
+      }
+      if (sent === shim.plan.subrequests) return;
+      sent += 1;
+      shim.sending = now + TIMEOUT + GRACE;
+      try {
+        await send(shim, core, env);
+      } finally {
+        shim.sending = 0;
+      }
+      shim.settle(core);
+    }
+  } catch (error) {
+    shim.failed(core, error);
+  }
+}
+
+/** Whether a lease still runs; one that ends in a far future was made before the clock was set. */
+function isHeld(until, now) {
+  return now < until && until - now <= 60_000 + GRACE;
+}
+
+async function send(shim, core, env) {
+  const batch = core.next();
+  if (batch === null) return;
+  let why;
+  try {
+    if (env.SILHOUETTE_QUEUE && batch.length <= MOST_MESSAGE) {
+      await env.SILHOUETTE_QUEUE.send({ silhouette: batch }, { contentType: "v8" });
+      core.queued();
+      return;
+    }
+    const answer = await call(shim.plan, env, batch);
+    core.answered(answer);
+    return;
+  } catch (error) {
+    if (error instanceof WebAssembly.RuntimeError) throw error;
+    why = String(error?.message ?? error);
+  }
+  core.failed(why);
+}
+
+/** One call: the answer's status, headers as names and values in turn, and the beginning of its body. */
+async function call(plan, env, batch) {
+  const collector = env.SILHOUETTE_COLLECTOR_BINDING ?? globalThis;
+  const answer = await collector.fetch(plan.url, {
+    method: "POST",
+    headers: plan.headers,
+    body: batch,
+    redirect: "manual",
+    signal: AbortSignal.timeout(TIMEOUT),
+  });
+  let headers = "";
+  for (const [name, value] of answer.headers) headers += `${name}\0${value}\0`;
+  return { status: answer.status, headers, body: await beginning(answer.body) };
+}
+
+async function beginning(body) {
+  const parts = [];
+  let size = 0;
+  if (body !== null) {
+    const reader = body.getReader();
+    while (size < MOST_ANSWER) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      parts.push(value);
+      size += value.length;
+    }
+    if (size >= MOST_ANSWER) reader.cancel().catch(() => {});
+  }
+  const whole = new Uint8Array(Math.min(size, MOST_ANSWER));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part.subarray(0, whole.length - at), at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/** Whether a message of a queue is a batch of ours. */
+export function isOurs(message) {
+  return message.body?.silhouette instanceof Uint8Array;
+}
+
+/** Sends batches that come out of a queue. Each is acknowledged by itself; what the collector does not take now comes again. */
+export async function consume(shim, batch, env) {
+  for (const message of batch.messages) {
+    const { core } = shim;
+    if (core === null) {
+      message.retry({ delaySeconds: 60 });
+      continue;
+    }
+    let answer;
+    try {
+      answer = await call(shim.plan, env, message.body.silhouette);
+    } catch (error) {
+      console.warn(`silhouette: could not reach the collector: ${error?.message ?? error}; what is captured waits in the queue`);
+      message.retry({ delaySeconds: 10 });
+      continue;
+    }
+    try {
+      const seconds = core.judge(answer);
+      if (seconds === 0) message.ack();
+      else message.retry({ delaySeconds: seconds });
+    } catch (error) {
+      shim.failed(core, error);
+      message.retry({ delaySeconds: 10 });
+    }
+  }
+}
