@@ -20,7 +20,7 @@
 //! | `/sse/N` | N of them, then the end |
 //! | `/slow/MS` | JSON after MS milliseconds |
 //! | `/drip/MS` | ten JSON lines, MS milliseconds apart |
-//! | `/reset` | half a body, then the connection breaks |
+//! | `/reset` | half a body, then the connection breaks; with `?json` one that says it is JSON |
 //! | `/upload` | reads the body; `{"bytes": N}` |
 //! | `/ws` | WebSocket echo |
 //! | `/xaccel` | `X-Accel-Redirect: /internal/file` |
@@ -39,7 +39,7 @@ use std::time::Duration;
 use anyhow::Result;
 use axum::body::{Body, to_bytes};
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, Query, RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -364,8 +364,12 @@ fn broken(first: Vec<u8>) -> Response {
     )))
 }
 
-async fn reset() -> Response {
+async fn reset(RawQuery(query): RawQuery) -> Response {
     let mut response = broken(letters(500));
+    if query.is_some_and(|query| query == "json") {
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+    }
     response
         .headers_mut()
         .insert(header::CONTENT_LENGTH, HeaderValue::from_static("1000"));

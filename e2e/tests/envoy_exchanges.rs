@@ -64,6 +64,10 @@ impl Bench {
             grpc: true,
             trailers: true,
             bad_gateway: 503,
+            header_lines: true,
+            fine_clock: true,
+            server_name: true,
+            whole_bodies: true,
         };
         let front = Front {
             http: envoy.url(""),

@@ -55,6 +55,10 @@ fn run(case: Case) -> Result<()> {
             // nginx does not pass those of HTTP/1.1.
             trailers: false,
             bad_gateway: 502,
+            header_lines: true,
+            fine_clock: true,
+            server_name: true,
+            whole_bodies: true,
         },
     };
     let stand = Stand {

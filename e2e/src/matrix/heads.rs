@@ -45,15 +45,18 @@ pub fn everything_of_an_exchange(stand: &Stand<'_>) -> Result<()> {
     // The order of a message says nothing across names, apart from what curl writes first.
     let mut sent = names.clone();
     sent.retain(|name| !["host", "content-length"].contains(&name.as_str()));
+    let (wanted, twice) = if traits.header_lines {
+        let lines = vec!["user-agent", "accept", "x-twice", "x-twice", "content-type"];
+        (lines, vec![b"one".to_vec(), b"two".to_vec()])
+    } else {
+        let names = vec!["accept", "content-type", "user-agent", "x-twice"];
+        (names, vec![b"one, two".to_vec()])
+    };
     assert_eq!(
-        sent,
-        ["user-agent", "accept", "x-twice", "x-twice", "content-type"],
+        sent, wanted,
         "what the client sent, in order, and nothing the gateway added"
     );
-    assert_eq!(
-        values(&request.headers, "x-twice"),
-        [b"one".to_vec(), b"two".to_vec()]
-    );
+    assert_eq!(values(&request.headers, "x-twice"), twice);
     assert_eq!(
         request_header(&exchange, "content-length").as_deref(),
         Some("7")
@@ -71,7 +74,7 @@ pub fn everything_of_an_exchange(stand: &Stand<'_>) -> Result<()> {
     let head = exchange.response_head_micros.context("head")?;
     let whole = exchange.duration_micros.context("duration")?;
     assert!(
-        head > 0 && whole >= head && whole < 30_000_000,
+        (head > 0 || !traits.fine_clock) && whole >= head && whole < 30_000_000,
         "{head} {whole}"
     );
     let started = Duration::from_nanos(exchange.start_unix_nanos);
@@ -83,7 +86,7 @@ pub fn everything_of_an_exchange(stand: &Stand<'_>) -> Result<()> {
     let client = exchange.client.clone().context("client")?;
     assert_eq!(client.ip[..], [127, 0, 0, 1]);
     took_it(stand, &exchange, stand.authority());
-    let gateway = exchange.gateway.clone().context("gateway")?;
+    let gateway = exchange.gateway.clone().unwrap_or_default();
     assert_eq!(
         (&gateway.route, &gateway.upstream, &gateway.virtual_server),
         (&traits.route, &traits.upstream, &traits.virtual_server)
@@ -172,9 +175,14 @@ pub fn http2_and_tls(stand: &Stand<'_>) -> Result<()> {
         let (answer, exchange) = stand.exchange_at(&url, &["-k", "--http2"])?;
         assert_eq!((answer.status, answer.http_version.as_str()), (200, "2"));
         let seen = exchange.tls.clone().context("tls")?;
+        let name = if stand.front.traits.server_name {
+            "localhost"
+        } else {
+            ""
+        };
         assert_eq!(
             (seen.version.as_str(), seen.server_name.as_str()),
-            ("1.3", "localhost")
+            ("1.3", name)
         );
         assert_eq!(
             seen.cipher.starts_with("TLS_"),
@@ -257,15 +265,19 @@ pub fn odd_bytes_in_a_head(stand: &Stand<'_>) -> Result<()> {
     let exchange = stand.only()?;
     assert_eq!(query(&exchange), "q=%ff%00");
     let request = exchange.request.clone().context("request")?;
+    let shown = |sent: &[u8]| match stand.front.traits.header_lines {
+        true => sent.to_vec(),
+        false => String::from_utf8_lossy(sent).into_owned().into_bytes(),
+    };
     assert_eq!(
         values(&request.headers, "x-odd"),
-        [b"caf\xe9 \xf0\x9f".to_vec()]
+        [shown(b"caf\xe9 \xf0\x9f")]
     );
     assert_eq!(values(&request.headers, "x-empty"), [b"".to_vec()]);
     let response = exchange.response.clone().context("response")?;
     assert_eq!(
         values(&response.headers, "x-odd"),
-        [b"na\xefve \xff".to_vec()]
+        [shown(b"na\xefve \xff")]
     );
     assert!(!exchange.unfinished);
     Ok(())

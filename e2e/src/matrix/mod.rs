@@ -82,6 +82,16 @@ pub struct Traits {
     pub trailers: bool,
     /// What it answers for an origin that is down or hangs up.
     pub bad_gateway: u16,
+    /// It shows header lines as they were sent: in order, several of one name apart, byte by byte. Else names are sorted, values
+    /// of one name are joined, `set-cookie` apart, and what is no UTF-8 is replaced.
+    pub header_lines: bool,
+    /// Its clock is finer than an exchange on loopback is long.
+    pub fine_clock: bool,
+    /// It tells which name a client asked for in TLS.
+    pub server_name: bool,
+    /// It shows bodies to their end, whether they are kept or not. Else nothing is known of what is not kept but the size that
+    /// the head announces, if it does.
+    pub whole_bodies: bool,
 }
 
 /// A case's surroundings.
@@ -181,11 +191,20 @@ impl Stand<'_> {
         }
     }
 
-    /// Holds what was kept of a request's body against what was sent.
+    /// Holds what was kept of a request's body against what was sent; `announced`: its head had its size.
     ///
     /// # Errors
     /// When it is not the beginning of it up to the cap, or, where the gateway cannot show it, not marked as unavailable.
-    pub fn holds_request_body(&self, kept: &Body, sent: &[u8]) -> Result<()> {
+    pub fn holds_request_body(&self, kept: &Body, sent: &[u8], announced: bool) -> Result<()> {
+        if !announced && sent.len() > CAP && !self.front.traits.whole_bodies {
+            let seen = usize::try_from(kept.original_size)?;
+            ensure!(
+                seen > CAP && seen <= sent.len(),
+                "{} bytes were sent, more than {CAP} seen, {seen} counted",
+                sent.len()
+            );
+            return begins(kept, sent);
+        }
         ensure!(
             kept.original_size == sent.len() as u64,
             "{} bytes were sent, {} counted",
@@ -215,6 +234,11 @@ pub fn holds(kept: &Body, passed: &[u8]) -> Result<()> {
         passed.len(),
         kept.original_size
     );
+    begins(kept, passed)
+}
+
+/// Holds what was kept of a body against the beginning of what passed.
+fn begins(kept: &Body, passed: &[u8]) -> Result<()> {
     let wanted = passed.get(..passed.len().min(CAP)).unwrap_or_default();
     ensure!(
         kept.data == wanted,

@@ -136,6 +136,10 @@ server {{
             grpc: true,
             trailers: false,
             bad_gateway: 502,
+            header_lines: true,
+            fine_clock: true,
+            server_name: true,
+            whole_bodies: true,
         };
         let front = Front {
             http: nginx.url(""),
