@@ -11,7 +11,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::process::free_port;
-use crate::tls::Identity;
+use crate::tls::Authority;
 use crate::workerd::{CF_HEADER, SCHEME_HEADER, Setup, Way, Workerd};
 use crate::{Nginx, Origin};
 
@@ -24,7 +24,7 @@ pub const COLO: &str = "FRA";
 const CF: &str = concat!(
     r#"{"colo":"FRA","country":"DE","asn":64496,"httpProtocol":"$cf_protocol","tlsVersion":"$ssl_protocol","#,
     r#""tlsCipher":"$ssl_cipher","clientAcceptEncoding":$cf_accept,"botManagement":{"score":30,"verifiedBot":false},"#,
-    r#""tlsClientAuth":{"certPresented":"$cf_shown","certVerified":"NONE"}}"#
+    r#""tlsClientAuth":{"certPresented":"$cf_presented","certVerified":"$ssl_client_verify"}}"#
 );
 
 /// A running Worker in its zone.
@@ -36,7 +36,7 @@ pub struct Zone {
 }
 
 impl Zone {
-    /// Starts both. Everything goes to the origin, apart from `/down`, where nobody listens, and `/hangup`. `settings` are
+    /// Starts both; TLS with certificates of `authority` on both sides, clients need none. Everything goes to the origin, apart from `/down`, where nobody listens, and `/hangup`. `settings` are
     /// those of [`Setup::capturing`], without `SILHOUETTE_` in front.
     ///
     /// # Errors
@@ -44,9 +44,10 @@ impl Zone {
     pub fn start(
         origin: &Origin,
         collector: SocketAddr,
-        identity: &Identity,
+        authority: &Authority,
         settings: &Value,
     ) -> Result<Zone> {
+        let identity = authority.server()?;
         let (behind, h2c_port) = (free_port()?, free_port()?);
         let url = format!("http://{COLLECTOR}");
         let mut setup = Setup::capturing(&url, origin.address(), settings)?;
@@ -60,7 +61,7 @@ impl Zone {
                 r#"
 map $http_upgrade $upgrading {{ default upgrade; "" ""; }}
 map $server_protocol $cf_protocol {{ default $server_protocol; HTTP/2.0 HTTP/2; }}
-map $ssl_client_verify $cf_shown {{ default 1; "" 0; NONE 0; }}
+map $ssl_client_verify $cf_presented {{ default 1; "" 0; NONE 0; }}
 map $http_accept_encoding $cf_accept {{ default '"$http_accept_encoding"'; "" 'null'; }}
 upstream worker {{ server {worker}; keepalive 64; }}
 upstream origin {{ server {back}; keepalive 64; }}
@@ -82,6 +83,8 @@ server {{
     ssl_protocols TLSv1.2 TLSv1.3;
     ssl_certificate {certificate};
     ssl_certificate_key {key};
+    ssl_client_certificate {authority};
+    ssl_verify_client optional;
     location / {{
         proxy_set_header Host $http_host;
         proxy_set_header Upgrade $http_upgrade;
@@ -115,6 +118,7 @@ server {{
                 tls_port = layout.tls_port,
                 certificate = identity.certificate.display(),
                 key = identity.key.display(),
+                authority = authority.ca_file().display(),
             )
         })?;
         Ok(Zone {

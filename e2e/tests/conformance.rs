@@ -13,11 +13,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use silhouette_e2e::bookshop::Bookshop;
-use silhouette_e2e::envoy::Setup;
 use silhouette_e2e::nginx::capturing;
 use silhouette_e2e::play::{Play, play};
 use silhouette_e2e::process::wait_until;
-use silhouette_e2e::{Collector, Envoy, Nginx};
+use silhouette_e2e::workerd::Setup;
+use silhouette_e2e::{Collector, Envoy, Nginx, Workerd};
 
 const HOST: &str = "shop.example";
 const REQUESTS: u64 = 3000;
@@ -26,7 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Starts a gateway with its shim in front of the shop: its base URL, and what keeps it running.
 type Start = fn(&Collector, SocketAddr) -> Result<(String, Box<dyn Any>)>;
 
-const GATEWAYS: [(&str, Start); 2] = [("nginx", nginx), ("envoy", envoy)];
+const GATEWAYS: [(&str, Start); 3] = [
+    ("nginx", nginx),
+    ("envoy", envoy),
+    ("cloudflare", cloudflare),
+];
 
 /// The play is as fast as it can be; here nothing may be lost, or the documents stand on other evidence.
 const QUEUE_BYTES: &str = "32m";
@@ -42,8 +46,18 @@ fn nginx(collector: &Collector, shop: SocketAddr) -> Result<(String, Box<dyn Any
 
 fn envoy(collector: &Collector, shop: SocketAddr) -> Result<(String, Box<dyn Any>)> {
     let more = json!({ "queue_bytes": QUEUE_BYTES });
-    let envoy = Envoy::start(Setup::capturing(collector.telemetry(), shop, &more))?;
+    let envoy = Envoy::start(silhouette_e2e::envoy::Setup::capturing(
+        collector.telemetry(),
+        shop,
+        &more,
+    ))?;
     Ok((envoy.url(""), Box::new(envoy)))
+}
+
+fn cloudflare(collector: &Collector, shop: SocketAddr) -> Result<(String, Box<dyn Any>)> {
+    let more = json!({ "queue_bytes": QUEUE_BYTES });
+    let workerd = Workerd::start(&Setup::capturing(&collector.url(), shop, &more)?)?;
+    Ok((workerd.url(""), Box::new(workerd)))
 }
 
 /// The document that comes of the play through one gateway, as text, without `x-silhouette`; and how many exchanges it stands on.
