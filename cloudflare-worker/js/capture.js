@@ -18,10 +18,7 @@ export function capture(worker = {}) {
       shim.begin(env, request);
       if (shim.isStatus(request)) return shim.status(request);
       const exchange = Exchange.begin(shim, request);
-      // Only what may be asked twice: Cloudflare would send the request to the origin again.
-      if (request.body === null && (request.method === "GET" || request.method === "HEAD")) {
-        ctx.passThroughOnException?.();
-      }
+      if (isZonesOwn(worker, shim, env) && isRepeatable(request)) ctx.passThroughOnException?.();
       const pending = forward(worker, shim, request, env, ctx);
       if (exchange === null) return pending;
       const answered = exchange.follow(pending);
@@ -35,6 +32,19 @@ export function capture(worker = {}) {
       return consume(shim, batch, env);
     },
   };
+}
+
+/**
+ * Whether requests go where they would go without a Worker. Else passing through would lead elsewhere: past a Worker that said no
+ * by throwing, or to nothing.
+ */
+function isZonesOwn(worker, shim, env) {
+  return !worker.fetch && !env.SILHOUETTE_ORIGIN_BINDING && !shim.plan.origin;
+}
+
+/** Whether the origin may get it twice: Cloudflare sends it again, without its body. */
+function isRepeatable(request) {
+  return (request.method === "GET" || request.method === "HEAD") && request.body === null;
 }
 
 async function forward(worker, shim, request, env, ctx) {

@@ -1,8 +1,11 @@
-// Sends batches. In: what waits in the core. Out: calls to the collector, or messages for a queue. Whichever request finds a batch due
-// sends it, one at a time; a lease says that somebody does, and runs out, because Cloudflare may end that somebody at any moment.
+// Sends batches. In: what waits in the core. Out: calls to the collector, or messages for a queue. One request's JavaScript sends, one
+// stands by to go on when that one has sent its share, all others leave at once. Who does what is said by leases, which run out,
+// because Cloudflare may end anybody at any moment.
 
 /** How long the collector may take for one answer, in milliseconds. */
 const TIMEOUT = 5000;
+/** Who stands by looks this often whether it is its turn, in milliseconds. */
+const LOOK = 250;
 /** A lease outlives what it is for by this. */
 const GRACE = 2000;
 /** How long the JavaScript of one request goes on sending: Cloudflare ends it 30 s after the response. */
@@ -15,39 +18,56 @@ const MOST_MESSAGE = 127_000;
 /** Sends what is due and waits for what will soon be, within this request's share. Never fails. */
 export async function flush(shim, env) {
   const core = shim.core;
-  if (core === null) return;
+  if (core === null || (isHeld(shim.sender) && isHeld(shim.standby))) return;
+  const until = Date.now() + SHIFT;
   try {
-    const until = Date.now() + SHIFT;
-    for (let sent = 0; core === shim.core; ) {
-      const now = Date.now();
-      if (isHeld(shim.sending, now)) return;
-      const millis = core.due();
-      if (millis < 0) return;
-      if (millis > 0) {
-        if (isHeld(shim.waiting, now) || now + millis > until) return;
-        shim.waiting = now + millis + GRACE;
-        await new Promise((resolve) => setTimeout(resolve, millis));
-        shim.waiting = 0;
-        continue;
-      }
-      if (sent === shim.plan.subrequests) return;
-      sent += 1;
-      shim.sending = now + TIMEOUT + GRACE;
-      try {
+    if (!(await isItsTurn(shim, until)) || core !== shim.core) return;
+    const lease = (shim.sender = { until: 0 });
+    try {
+      for (let sent = 0; core === shim.core && sent < shim.plan.subrequests; ) {
+        const millis = core.due();
+        const now = Date.now();
+        if (millis < 0 || now + millis > until) return;
+        if (millis > 0) {
+          lease.until = now + millis + GRACE;
+          await pause(millis);
+          continue;
+        }
+        sent += 1;
+        lease.until = now + TIMEOUT + GRACE;
         await send(shim, core, env);
-      } finally {
-        shim.sending = 0;
+        shim.settle(core);
       }
-      shim.settle(core);
+    } finally {
+      if (shim.sender === lease) shim.sender = null;
     }
   } catch (error) {
     shim.failed(core, error);
   }
 }
 
+/** Whether nobody else sends; waits for that if nobody else does. */
+async function isItsTurn(shim, until) {
+  if (!isHeld(shim.sender)) return true;
+  const lease = (shim.standby = { until: 0 });
+  while (isHeld(shim.sender) && shim.standby === lease && Date.now() < until) {
+    lease.until = Date.now() + LOOK + GRACE;
+    await pause(LOOK);
+  }
+  if (shim.standby !== lease) return false;
+  shim.standby = null;
+  return !isHeld(shim.sender);
+}
+
+function pause(millis) {
+  return new Promise((resolve) => setTimeout(resolve, millis));
+}
+
 /** Whether a lease still runs; one that ends in a far future was made before the clock was set. */
-function isHeld(until, now) {
-  return now < until && until - now <= 60_000 + GRACE;
+function isHeld(lease) {
+  if (lease === null) return false;
+  const left = lease.until - Date.now();
+  return left > 0 && left <= 60_000 + GRACE;
 }
 
 async function send(shim, core, env) {

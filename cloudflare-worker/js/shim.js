@@ -16,9 +16,9 @@ export class Shim {
   /** Whether bodies of a content type are wanted, as the core said. */
   requestTypes = new Map();
   responseTypes = new Map();
-  /** Until when a request sends a batch, and until when one waits for a batch to be due; see sender.js. */
-  sending = 0;
-  waiting = 0;
+  /** Leases of the request that sends and of the one that goes on after it; see sender.js. */
+  sender = null;
+  standby = null;
   #instances = 0;
   #made = 0;
   /** What waits in the core, and what was lost with those before it. */
@@ -67,7 +67,7 @@ export class Shim {
     this.#lost += this.#held;
     this.#held = 0;
     this.core = null;
-    this.sending = this.waiting = 0;
+    this.sender = this.standby = null;
   }
 
   /** What is lost is counted by the core, when there is one. */
