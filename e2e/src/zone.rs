@@ -23,7 +23,7 @@ pub const COLO: &str = "FRA";
 /// `request.cf`, in nginx's variables.
 const CF: &str = concat!(
     r#"{"colo":"FRA","country":"DE","asn":64496,"httpProtocol":"$cf_protocol","tlsVersion":"$ssl_protocol","#,
-    r#""tlsCipher":"$ssl_cipher","clientAcceptEncoding":$cf_accept,"botManagement":{"score":30,"verifiedBot":false},"#,
+    r#""tlsCipher":"$ssl_cipher","clientAcceptEncoding":"$http_accept_encoding","botManagement":{"score":30,"verifiedBot":false},"#,
     r#""tlsClientAuth":{"certPresented":"$cf_presented","certVerified":"$ssl_client_verify"}}"#
 );
 
@@ -62,7 +62,6 @@ impl Zone {
 map $http_upgrade $upgrading {{ default upgrade; "" ""; }}
 map $server_protocol $cf_protocol {{ default $server_protocol; HTTP/2.0 HTTP/2; }}
 map $ssl_client_verify $cf_presented {{ default 1; "" 0; NONE 0; }}
-map $http_accept_encoding $cf_accept {{ default '"$http_accept_encoding"'; "" 'null'; }}
 upstream worker {{ server {worker}; keepalive 64; }}
 upstream origin {{ server {back}; keepalive 64; }}
 client_max_body_size 0;

@@ -61,6 +61,9 @@ impl Bench {
             header_lines: false,
             fine_clock: false,
             server_name: false,
+            coded_bodies: false,
+            // What nobody answered is an error of the client's alone.
+            unanswered: false,
             whole_bodies: false,
         };
         let front = Front {
@@ -613,11 +616,25 @@ export default capture(shop);
 #[test]
 fn an_origin_that_cannot_be_reached_is_the_clients_error_alone() -> Result<()> {
     let nobody = SocketAddr::from(([127, 0, 0, 1], free_port()?));
-    let custom = Custom::start(&json!({ "origin": format!("http://{nobody}") }))?;
+    let settings = json!({ "origin": format!("http://{nobody}") });
+    let custom = Custom::start(&settings)?;
+    let without = Custom::start_with(&settings, |setup, _| {
+        let plain =
+            "export default { fetch: (request, env) => fetch(env.SILHOUETTE_ORIGIN, request) };";
+        setup.entry = Some(plain.to_owned());
+    })?;
     for arguments in [&[][..], &["-d", "abc"]] {
-        let url = custom.workerd.url("/json");
-        let answer = curl(arguments.iter().copied().chain([url.as_str()]))?;
-        assert_eq!(answer.status, 500, "as without us");
+        let ask = |workerd: &Workerd| {
+            let url = workerd.url("/json");
+            curl(arguments.iter().copied().chain([url.as_str()]))
+        };
+        let (answer, bare) = (ask(&custom.workerd)?, ask(&without.workerd)?);
+        assert_eq!(
+            (answer.status, answer.exit),
+            (bare.status, bare.exit),
+            "as without us"
+        );
+        assert_ne!(answer.exit, 0);
     }
     let status = custom.workerd.status()?;
     assert_eq!(

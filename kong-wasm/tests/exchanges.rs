@@ -58,6 +58,8 @@ fn run(case: Case) -> Result<()> {
             header_lines: true,
             fine_clock: true,
             server_name: true,
+            coded_bodies: true,
+            unanswered: true,
             whole_bodies: true,
         },
     };

@@ -34,11 +34,9 @@ pub fn chunked_both_ways(stand: &Stand<'_>) -> Result<()> {
     let (answer, exchange) = stand.exchange("/chunked/50000", &[])?;
     assert_eq!(answer.body.len(), 50_000);
     let kept = response_body(&exchange);
-    let size = stand.front.traits.whole_bodies.then_some(50_000);
-    assert_eq!(
-        (kept.original_size, kept.omitted.as_str()),
-        (size.unwrap_or(0), "content_type")
-    );
+    let counted = stand.front.traits.whole_bodies.then_some(50_000);
+    assert_eq!(kept.omitted, "content_type");
+    assert_eq!(kept.original_size, counted.unwrap_or(1));
     assert!(!exchange.unfinished);
     Ok(())
 }
@@ -127,11 +125,14 @@ pub fn gzip_at_the_origin(stand: &Stand<'_>) -> Result<()> {
     let (answer, exchange) = stand.exchange("/gzip", &[])?;
     assert_eq!(answer.header("content-encoding"), Some("gzip"));
     let seen = response_body(&exchange);
-    assert_eq!(
-        seen.original_size,
-        answer.body.len() as u64,
-        "bytes as they passed"
-    );
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(&answer.body[..]).read_to_end(&mut plain)?;
+    let counted = if stand.front.traits.coded_bodies {
+        answer.body.len()
+    } else {
+        plain.len()
+    };
+    assert_eq!(seen.original_size, counted as u64);
     // The shim may have undone the coding to redact; if not, the header still says how it is coded.
     let plain = match header(&exchange, "content-encoding") {
         None => seen.data.to_vec(),

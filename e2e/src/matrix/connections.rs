@@ -167,10 +167,16 @@ pub fn origins_that_break(stand: &Stand<'_>) -> Result<()> {
         assert_eq!((answer.status, status(&exchange)), (200, 200));
         assert_ne!(answer.exit, 0, "the client notices, as without a shim");
         // Bytes without a type are not kept.
-        let seen = kept || stand.front.traits.whole_bodies;
-        let size = if seen { 500 } else { 1000 };
-        assert_eq!(response_body(&exchange).original_size, size, "{place}");
-        assert_eq!(exchange.unfinished, seen, "{place}");
+        let (seen, whole) = (
+            response_body(&exchange).original_size,
+            stand.front.traits.whole_bodies,
+        );
+        assert_eq!(exchange.unfinished, kept || whole, "{place}");
+        match (kept, whole) {
+            (_, true) => assert_eq!(seen, 500, "{place}"),
+            (true, false) => assert!(seen <= 500, "{place}: {seen}"),
+            (false, false) => assert_eq!(seen, 1000, "{place}: as announced"),
+        }
     }
     Ok(())
 }
@@ -183,11 +189,13 @@ pub fn clients_that_leave_in_the_middle_of_a_request(stand: &Stand<'_>) -> Resul
         b"POST /upload HTTP/1.1\r\nHost: gone.example\r\nContent-Type: text/plain\r\nContent-Length: 1000\r\n\r\n0123456789",
     )?;
     drop(socket);
-    let exchange = stand.only()?;
-    assert_eq!(path(&exchange), "/upload");
-    let kept = request_body(&exchange);
-    assert!(b"0123456789".starts_with(&kept.data[..]), "{kept:?}");
-    assert_ne!(status(&exchange), 200);
+    if stand.front.traits.unanswered {
+        let exchange = stand.only()?;
+        assert_eq!(path(&exchange), "/upload");
+        let kept = request_body(&exchange);
+        assert!(b"0123456789".starts_with(&kept.data[..]), "{kept:?}");
+        assert_ne!(status(&exchange), 200);
+    }
     let (answer, exchange) = stand.exchange("/json", &[])?;
     assert_eq!((answer.status, status(&exchange)), (200, 200));
     assert_eq!(response_body(&exchange).data, answer.body);

@@ -89,8 +89,12 @@ pub struct Traits {
     pub fine_clock: bool,
     /// It tells which name a client asked for in TLS.
     pub server_name: bool,
-    /// It shows bodies to their end, whether they are kept or not. Else nothing is known of what is not kept but the size that
-    /// the head announces, if it does.
+    /// It shows bodies coded as they passed. Else the coding is undone, and what that gives is counted.
+    pub coded_bodies: bool,
+    /// It shows requests that got no answer.
+    pub unanswered: bool,
+    /// It shows bodies to their end, whether they are kept or not. Else nothing is known of what is not kept but that it
+    /// is there, and the size its head announces, if it does.
     pub whole_bodies: bool,
 }
 

@@ -139,6 +139,8 @@ server {{
             header_lines: true,
             fine_clock: true,
             server_name: true,
+            coded_bodies: true,
+            unanswered: true,
             whole_bodies: true,
         };
         let front = Front {
