@@ -14,7 +14,7 @@ use crate::edge::Texts;
 const PREFIX: &str = "SILHOUETTE_";
 
 /// Where this shim has another default than the others.
-const DEFAULTS: [(&str, &str); 2] = [
+pub(crate) const DEFAULTS: [(&str, &str); 2] = [
     // An isolate has 128 MB for everything.
     ("queue_bytes", "4m"),
     // Each batch is a subrequest.

@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask up`, `test`, `filter`, `bench`, `package`, `fuzz`, `proto`.
+//! The project's chores: `cargo xtask up`, `test`, `filter`, `worker`, `bench`, `package`, `fuzz`, `proto`.
 //!
 //! In: a checkout and a Debian machine. Out: running programs, a verdict, figures, packages. Installs what is missing and
 //! says so; everything it makes lies under `target/`. Never stops a process that it did not start, never leaves one behind.
@@ -17,6 +17,7 @@ mod suite;
 mod tally;
 mod up;
 mod wasm;
+mod worker;
 mod workspace;
 
 use std::process::ExitCode;
@@ -50,11 +51,13 @@ enum Task {
     Install,
     /// Build the proxy-wasm filter for Kong, Envoy and Istio, as it ships
     Filter,
+    /// Build the Cloudflare Worker, as it ships
+    Worker,
     /// Measure, and print a table for docs/benchmarks.md
     Bench(bench::Args),
     /// Fuzz every parser that meets the network
     Fuzz(fuzz::Args),
-    /// Package the module for nginx, the collector or the catalog for Debian, or the filter for Kong, Envoy and Istio
+    /// Package the module for nginx, the collector or the catalog for Debian, the filter for Kong, Envoy and Istio, or the Worker for Cloudflare
     Package(package::Args),
     /// Regenerate the bindings of the wire contract after a change of the .proto
     Proto,
@@ -79,6 +82,7 @@ fn run(task: Task) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Task::Filter => filter::run(),
+        Task::Worker => worker::run(),
         Task::Bench(args) => bench::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Package(args) => package::run(&args),

@@ -1,8 +1,10 @@
-//! `cargo xtask package nginx`: the module as a Debian package; `package kong`: the filter for Kong, Envoy and Istio.
+//! `cargo xtask package nginx`: the module as a Debian package; `package kong`: the filter for Kong, Envoy and Istio; `package
+//! cloudflare`: the Worker.
 //!
 //! In: the module, which it builds in the release profile, the templates in `deploy/nginx/debian/`, and what `nginx-dev` says about the
 //! ABI of the nginx it was built against. Out: a `.deb` under `target/package/` that depends on exactly that ABI. Needs
-//! `dpkg-deb`; installs nothing. Of the filter: a folder there with the module, what Kong reads beside it, and checksums.
+//! `dpkg-deb`; installs nothing. Of the filter: a folder there with the module, what Kong reads beside it, and checksums. Of the
+//! Worker: a folder there from which wrangler deploys, after wrangler was asked what it would upload.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::{command, filter, package_service, workspace};
+use crate::{command, filter, package_service, worker, workspace};
 
 /// What to package.
 #[derive(Debug, clap::Args)]
@@ -29,6 +31,8 @@ enum What {
     Catalog,
     /// The filter for Kong, Envoy and Istio, with what Kong reads beside it
     Kong,
+    /// The Worker for Cloudflare, from which wrangler deploys
+    Cloudflare,
 }
 
 /// `cargo xtask package WHAT`.
@@ -41,6 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         What::Collector => package_service::COLLECTOR.package()?,
         What::Catalog => package_service::CATALOG.package()?,
         What::Kong => kong(&filter::build()?)?,
+        What::Cloudflare => cloudflare(&worker::build()?)?,
     };
     println!("{}", package.display());
     Ok(ExitCode::SUCCESS)
@@ -63,10 +68,56 @@ pub(crate) fn kong(built: &filter::Built) -> Result<PathBuf> {
     place(&built.silhouette, &out.join(module), 0o644)?;
     let meta = workspace::root().join("kong-wasm").join(META);
     place(&meta, &out.join(META), 0o644)?;
-    let mut sums = command::program("sha256sum");
-    let sums = command::output(sums.current_dir(&out).args([module, META]))?;
-    std::fs::write(out.join("SHA256SUMS"), sums)?;
+    checksums(&out, &[module, META])?;
     Ok(out)
+}
+
+/// Makes the folder of the Worker, and sees that wrangler takes it; its path.
+///
+/// # Errors
+/// When the Worker is too heavy, wrangler does not take it, would upload something else, or `sha256sum` fails.
+pub(crate) fn cloudflare(built: &worker::Built) -> Result<PathBuf> {
+    built.weigh()?;
+    let name = format!("silhouette-cloudflare-{}", env!("CARGO_PKG_VERSION"));
+    let out = workspace::root().join("target/package").join(&name);
+    if out.exists() {
+        std::fs::remove_dir_all(&out)?;
+    }
+    for file in &built.files {
+        place(&built.folder.join(file), &out.join(file), 0o644)?;
+    }
+    let upload = out.with_file_name(format!("{name}.upload"));
+    let said = command::output(
+        worker::wrangler()
+            .current_dir(&out)
+            .args(["deploy", "--dry-run", "--outdir"])
+            .arg(&upload),
+    )?;
+    for file in worker::uploaded(&built.files) {
+        let read = |folder: &Path| {
+            let path = folder.join(file);
+            std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
+        };
+        if read(&upload)? != read(&out)? {
+            bail!("wrangler would upload another {file} than the one in {name}");
+        }
+    }
+    std::fs::remove_dir_all(&upload)?;
+    // `Total Upload: 74.31 KiB / gzip: 29.70 KiB`
+    if let Some(total) = said.lines().find(|line| line.starts_with("Total Upload")) {
+        println!("wrangler: {total}");
+    }
+    let files: Vec<&str> = built.files.iter().map(String::as_str).collect();
+    checksums(&out, &files)?;
+    Ok(out)
+}
+
+/// Writes `SHA256SUMS` of files into the folder they are in.
+fn checksums(folder: &Path, files: &[&str]) -> Result<()> {
+    let mut sums = command::program("sha256sum");
+    let sums = command::output(sums.current_dir(folder).args(files))?;
+    std::fs::write(folder.join("SHA256SUMS"), sums)
+        .with_context(|| format!("writing the checksums in {}", folder.display()))
 }
 
 /// Where `nginx-dev` says which ABI its headers have.

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::tally::Tally;
-use crate::{command, filter, install, linters, package, up, workspace};
+use crate::{command, filter, install, linters, package, up, worker, workspace};
 
 /// Flags of `test`.
 #[derive(Debug, clap::Args)]
@@ -49,6 +49,11 @@ pub(crate) fn run(_: &Args) -> Result<ExitCode> {
             let built = filter::build()?;
             verdict(tally, built.weigh())?;
             verdict(tally, package::kong(&built).map(drop))
+        });
+        suite.step("the Cloudflare Worker", |tally| {
+            let built = worker::build()?;
+            verdict(tally, worker::build_faulty().map(drop))?;
+            verdict(tally, package::cloudflare(&built).map(drop))
         });
         suite.step("tests", tests);
         suite.step("the shims' core on WebAssembly", wasm);

