@@ -5,6 +5,7 @@ import { flush } from "./sender.js";
 export class Exchange {
   #shim;
   #request;
+  #head;
   #began = Date.now();
   /** A clone of the request, when its body may be wanted. */
   #upload = null;
@@ -12,7 +13,8 @@ export class Exchange {
   constructor(shim, request) {
     this.#shim = shim;
     this.#request = request;
-    if (request.body !== null && shim.wants(shim.requestTypes, request.headers)) this.#upload = request.clone();
+    this.#head = Head.ofRequest(request);
+    if (this.#head.hasBody && shim.wants(shim.requestTypes, this.#head)) this.#upload = request.clone();
   }
 
   /** Null when nothing is captured. Never throws. */
@@ -26,18 +28,21 @@ export class Exchange {
     }
   }
 
-  /** The response, with a clone of it when its body may be wanted. Fails as `pending` does and in no other way. */
+  /** The response, its head, and a clone of it when its body may be wanted. Fails as `pending` does and in no other way. */
   async follow(pending) {
     const response = await pending;
+    let head = null;
     let copy = null;
     try {
       const shim = this.#shim;
-      // Of a WebSocket (101) there is none.
-      if (response.body !== null && shim.wants(shim.responseTypes, response.headers)) copy = response.clone();
+      // Asking for `body` would make an object of it for each response.
+      const hasBody = !BODILESS.has(response.status) && this.#request.method !== "HEAD";
+      head = Head.ofResponse(response, hasBody);
+      if (hasBody && shim.wants(shim.responseTypes, head)) copy = response.clone();
     } catch (error) {
       this.#shim.failed(null, error);
     }
-    return { response, copy };
+    return { response, head, copy };
   }
 
   /** Shows it to the core. To be run in `waitUntil`; never fails. */
@@ -56,57 +61,99 @@ export class Exchange {
   async #record(shim, core, answered) {
     const request = this.#request;
     const upload = this.#upload;
-    const opened = core.request(requestHead(request), this.#began);
+    const opened = core.request(requestLine(request) + this.#head.text, this.#began);
     const number = opened >>> 1;
     const wanted = (opened & 1) === 1;
-    if (opened !== 0 && request.body !== null) shim.learn(shim.requestTypes, request.headers, wanted);
-    const millis = shim.plan.captureMillis;
+    if (opened !== 0 && this.#head.hasBody) shim.learn(shim.requestTypes, this.#head, wanted);
+    const { maxRequestBody, maxResponseBody, captureMillis } = shim.plan;
     let uploading = null;
     if (upload !== null) {
       const take = wanted ? (chunk) => core.requestBody(number, chunk) : null;
-      uploading = drain(upload, shim.plan.maxRequestBody, millis, take);
+      uploading = drain(upload, this.#head, maxRequestBody, captureMillis, take);
       // Awaited at the end, by when it may have failed for long.
       uploading.catch(() => {});
     }
-    let response, copy;
+    let response, head, copy;
     try {
-      ({ response, copy } = await answered);
+      ({ response, head, copy } = await answered);
     } catch {
       // The client has got the exception as it would have without us; there is nothing to tell of.
       if (opened !== 0) core.forget(number);
       return;
     }
-    const show = opened !== 0 && core.response(number, responseHead(response), response.status);
-    if (opened !== 0 && copy !== null) shim.learn(shim.responseTypes, response.headers, show);
+    const show = opened !== 0 && head !== null && core.response(number, head.text, response.status);
+    if (opened !== 0 && copy !== null) shim.learn(shim.responseTypes, head, show);
     const take = show ? (chunk) => core.responseBody(number, chunk) : null;
-    const whole = copy === null || (await drain(copy, shim.plan.maxResponseBody, millis, take));
-    await uploading;
-    if (opened !== 0) core.end(number, size(request), size(response), !whole);
+    const whole = copy === null || (await drain(copy, head, maxResponseBody, captureMillis, take));
+    if (uploading !== null) await uploading;
+    if (opened === 0) return;
+    const requestSize = this.#head.size(upload !== null && wanted);
+    // Of a body that broke off, what came of it is its size.
+    const responseSize = whole && head !== null ? head.size(copy !== null && show) : -1;
+    core.end(number, requestSize, responseSize, !whole);
   }
 }
 
-/** How long a body is by its head; 0 without one, below zero when its head does not say. */
-function size(message) {
-  if (message.body === null) return 0;
-  return message.headers.has("content-encoding") ? -1 : length(message);
-}
+/** What no answer with these statuses has is a body; of a WebSocket (101) there is none to read. */
+const BODILESS = new Set([101, 204, 205, 304]);
 
-function length(message) {
-  const text = message.headers.get("content-length");
-  return text === null ? -1 : Number(text);
+/** Codings that workerd undoes before our branch shows a response's body. */
+const UNDONE = new Set(["gzip", "br"]);
+
+/** Headers, read once: each access to one costs as much as a little JSON. */
+class Head {
+  /** Names and values in turn, each ended by NUL. */
+  text = "";
+  type = "";
+  coding = "";
+  /** `content-length`, below zero without. */
+  length = -1;
+
+  /** `hasBody`: whether one follows. `instead`: values that stand here in place of others; null leaves the header out. */
+  constructor(headers, hasBody, instead) {
+    this.hasBody = hasBody;
+    let text = "";
+    // An iterator would be one more object of workerd's.
+    headers.forEach((value, name) => {
+      if (name === "content-type") this.type = value;
+      else if (name === "content-length") this.length = Number(value);
+      else if (name === "content-encoding") this.coding = value;
+      const shown = instead(name, value);
+      if (shown !== null) text += name + "\0" + shown + "\0";
+    });
+    this.text = text;
+  }
+
+  static ofRequest(request) {
+    const accepted = request.cf?.clientAcceptEncoding;
+    // Cloudflare asks the origin for what it can undo itself.
+    const instead = (name, value) => (name === "accept-encoding" && accepted !== undefined ? accepted || null : value);
+    return new Head(request.headers, request.body !== null, instead);
+  }
+
+  static ofResponse(response, hasBody) {
+    const instead = (name, value) => (name === "content-encoding" && UNDONE.has(value) ? null : value);
+    return new Head(response.headers, hasBody, instead);
+  }
+
+  /** How long the body is. Below zero: as long as what was read of it; where nothing was, there was something at least. */
+  size(isRead) {
+    if (!this.hasBody) return 0;
+    if (this.coding === "" && this.length >= 0) return this.length;
+    return isRead ? -1 : 1;
+  }
 }
 
 /**
  * Reads a message's body and gives it to `take` while that wants more, at most `cap` bytes and one, so that more is seen to be more;
  * without `take` it is let go unread. Whether it ended within `millis`, or nobody wanted more.
  */
-async function drain(message, cap, millis, take) {
+async function drain(message, head, cap, millis, take) {
   if (take === null) {
-    await message.body.cancel();
+    await message.body?.cancel();
     return true;
   }
-  const announced = length(message);
-  if (announced >= 0 && announced <= cap && !message.headers.has("content-encoding")) {
+  if (head.length >= 0 && head.length <= cap && head.coding === "") {
     // A short body that comes to its end: one read, and no timer, which would cost as much as reading.
     let bytes;
     try {
@@ -117,6 +164,7 @@ async function drain(message, cap, millis, take) {
     take(new Uint8Array(bytes));
     return true;
   }
+  if (message.body === null) return true;
   const reader = message.body.getReader();
   let late = false;
   const timer = setTimeout(() => {
@@ -144,25 +192,12 @@ async function drain(message, cap, millis, take) {
   }
 }
 
-/** The texts the core wants of a request, each ended by NUL. */
-function requestHead(request) {
+/** What the core wants of a request beside its headers, each text ended by NUL. */
+function requestLine(request) {
   const { cf } = request;
-  let text = `${request.method}\0${request.url}\0`;
-  text += cf
-    ? `${cf.httpProtocol ?? ""}\0${cf.colo ?? ""}\0${cf.country ?? ""}\0${cf.asn ?? ""}\0${cf.tlsVersion ?? ""}\0${cf.tlsCipher ?? ""}\0${
-        cf.tlsClientAuth?.certVerified === "SUCCESS" ? 1 : ""
-      }\0${cf.botManagement?.score ?? ""}\0`
-    : "\0\0\0\0\0\0\0\0";
-  for (const [name, value] of request.headers) text += `${name}\0${value}\0`;
-  return text;
-}
-
-/** Headers of a response; the coding is left out where workerd has undone it for our branch. */
-function responseHead(response) {
-  let text = "";
-  for (const [name, value] of response.headers) {
-    if (name === "content-encoding" && (value === "gzip" || value === "br")) continue;
-    text += `${name}\0${value}\0`;
-  }
-  return text;
+  const line = request.method + "\0" + request.url + "\0";
+  if (!cf) return line + "\0\0\0\0\0\0\0\0";
+  const verified = cf.tlsClientAuth?.certVerified === "SUCCESS" ? "1" : "";
+  const texts = [cf.httpProtocol, cf.colo, cf.country, cf.asn, cf.tlsVersion, cf.tlsCipher, verified, cf.botManagement?.score];
+  return line + texts.map((text) => text ?? "").join("\0") + "\0";
 }

@@ -83,17 +83,17 @@ export class Shim {
     if (this.#lost > 0) this.#tell();
   }
 
-  /** Whether it pays to look at bodies of this type. Only the core knows; until it said so, yes. */
-  wants(types, headers) {
-    return types.get(headers.get("content-type") ?? "") ?? true;
+  /** Whether it pays to look at a body with this head. Only the core knows; until it said so, yes. */
+  wants(types, head) {
+    return types.get(head.type) ?? true;
   }
 
   /** What the core said of such a body. */
-  learn(types, headers, wanted) {
+  learn(types, head, wanted) {
     // A coding nobody knows says nothing about the type.
-    if (!wanted && headers.has("content-encoding")) return;
+    if ((!wanted && head.coding !== "") || types.get(head.type) === wanted) return;
     if (types.size >= MOST_TYPES) types.clear();
-    types.set(headers.get("content-type") ?? "", wanted);
+    types.set(head.type, wanted);
   }
 
   /** Whether this request asks for the counters. */

@@ -123,17 +123,19 @@ pub(crate) struct Target<'a> {
 }
 
 /// Beside all that begin with `cf-`. `x-forwarded-for` ends with the client's address: what the client itself said there cannot
-/// be told any more.
-const OWN: [&[u8]; 6] = [
+/// be told any more. The last three are of the connection to the origin.
+const OWN: [&[u8]; 8] = [
     b"cdn-loop",
     b"x-forwarded-for",
     b"x-forwarded-proto",
     b"x-real-ip",
     b"true-client-ip",
-    b"x-silhouette-fault",
+    b"connection",
+    b"keep-alive",
+    b"transfer-encoding",
 ];
 
-/// Cloudflare adds it to a message on its way.
+/// Cloudflare or its connections add it to a message on its way.
 pub(crate) fn is_cloudflares_own(name: &[u8]) -> bool {
     let prefix = name.get(..3).unwrap_or_default();
     prefix.eq_ignore_ascii_case(b"cf-") || OWN.iter().any(|own| name.eq_ignore_ascii_case(own))
