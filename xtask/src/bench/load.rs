@@ -1,6 +1,6 @@
-//! The load: `wrk`, which posts 1 KiB of JSON again and again.
+//! The load: `wrk`, which posts 1 KiB of JSON again and again, or only asks.
 //!
-//! In: a process that serves, its port. Out: how many requests it answered in a second, and what each cost it.
+//! In: a process that serves, its port. Out: how many requests it answered in a second, what each cost it, how long each took.
 
 use std::path::{Path, PathBuf};
 
@@ -16,11 +16,16 @@ pub(super) struct Sample {
     pub(super) main_micros: f64,
     /// The same of all threads.
     pub(super) total_micros: f64,
+    /// Half of the requests took no longer, in microseconds.
+    pub(super) median_micros: f64,
+    /// 99 of 100 took no longer, in microseconds.
+    pub(super) p99_micros: f64,
 }
 
 /// A load of so many connections.
 pub(super) struct Load {
-    script: PathBuf,
+    /// Makes the requests posts.
+    script: Option<PathBuf>,
     connections: u32,
 }
 
@@ -35,9 +40,17 @@ impl Load {
         );
         std::fs::write(&script, text)?;
         Ok(Load {
-            script,
+            script: Some(script),
             connections,
         })
+    }
+
+    /// Requests without a body.
+    pub(super) fn asking(connections: u32) -> Load {
+        Load {
+            script: None,
+            connections,
+        }
     }
 
     /// Loads `http://127.0.0.1:PORT/PATH`, which the process `pid` serves.
@@ -54,9 +67,11 @@ impl Load {
             &self.connections.to_string(),
             "-d",
             &format!("{seconds}s"),
-            "-s",
-        ])
-        .arg(&self.script);
+            "--latency",
+        ]);
+        if let Some(script) = &self.script {
+            wrk.arg("-s").arg(script);
+        }
         let said = command::output(wrk.arg(format!("http://127.0.0.1:{port}{path}")))?;
         let spent = Spent::of(pid)?.since(before);
         ensure!(
@@ -70,12 +85,32 @@ impl Load {
         let requests = figure("requests in", 0).with_context(|| format!("no count in:\n{said}"))?;
         let requests_per_second =
             figure("Requests/sec:", 1).with_context(|| format!("no rate in:\n{said}"))?;
+        let latency = |share: &str| {
+            let line = said.lines().find(|line| line.trim().starts_with(share));
+            let text = line.and_then(|line| line.split_whitespace().nth(1));
+            text.and_then(micros)
+                .with_context(|| format!("no latency of {share} in:\n{said}"))
+        };
         Ok(Sample {
+            median_micros: latency("50%")?,
+            p99_micros: latency("99%")?,
             requests_per_second,
             main_micros: spent.main as f64 / 1000.0 / requests,
             total_micros: spent.total() as f64 / 1000.0 / requests,
         })
     }
+}
+
+/// A time as wrk writes it.
+fn micros(text: &str) -> Option<f64> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.get(number.len()..)? {
+        "us" => 1.0,
+        "ms" => 1e3,
+        "s" => 1e6,
+        _ => return None,
+    };
+    Some(number.parse::<f64>().ok()? * unit)
 }
 
 /// A JSON text of 1 KiB, as an API would send it.
@@ -94,6 +129,12 @@ pub(super) fn json() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times() {
+        let times = ["433.00us", "1.21ms", "2.00s", "1.2x"].map(micros);
+        assert_eq!(times, [Some(433.0), Some(1210.0), Some(2e6), None]);
+    }
 
     #[test]
     fn bodies_are_one_kibibyte() {

@@ -2,6 +2,7 @@
 //!
 //! In: release builds. Out: tables to paste into docs/benchmarks.md. Judges nothing: the targets stand there too.
 
+mod cloudflare;
 mod cpu;
 mod envoy;
 mod load;
@@ -30,6 +31,8 @@ enum What {
     /// What the proxy-wasm filter costs Envoy: CPU per request beside no filter and beside one that does nothing, memory, size,
     /// work per callback
     Envoy(envoy::Args),
+    /// What the Worker costs workerd: CPU per request beside a Worker that does nothing, latency, memory, starting
+    Cloudflare(cloudflare::Args),
     /// Exchanges per second acknowledged and learnt over gRPC, beside learning in the same process; and memory
     Ingest(IngestArgs),
     /// What learning costs: a body beside only parsing it, growth, emission, memory, hostile traffic
@@ -113,6 +116,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
                 "callbacks",
             ]);
             command::run(command.args(["--profile", "dev"]))?;
+        }
+        What::Cloudflare(args) => {
+            install::for_bench()?;
+            cloudflare::run(args)?;
         }
         What::Ingest(args) => {
             let flags = ["--hosts".to_owned(), args.hosts.to_string()];
