@@ -1,5 +1,6 @@
 // The client's path. In: a request. Out: the origin's answer, untouched. All that is ours happens beside it, in `waitUntil`, and
-// nothing that goes wrong there, or here, changes what the client gets. No WebAssembly is called on this path.
+// nothing that goes wrong there, or here, changes what the client gets. WebAssembly is called on this path once per isolate, to read
+// the settings.
 import { Exchange } from "./exchange.js";
 import { Shim } from "./shim.js";
 import { consume, isOurs } from "./sender.js";
@@ -39,7 +40,7 @@ export function capture(worker = {}) {
  * by throwing, or to nothing.
  */
 function isZonesOwn(worker, shim, env) {
-  return !worker.fetch && !env.SILHOUETTE_ORIGIN_BINDING && !shim.plan.origin;
+  return !worker.fetch && !env.SILHOUETTE_ORIGIN_BINDING && !shim.origin;
 }
 
 /** Whether the origin may get it twice: Cloudflare sends it again, without its body. */
@@ -50,7 +51,7 @@ function isRepeatable(request) {
 async function forward(worker, shim, request, env, ctx) {
   if (worker.fetch) return worker.fetch(request, env, ctx);
   if (env.SILHOUETTE_ORIGIN_BINDING) return env.SILHOUETTE_ORIGIN_BINDING.fetch(request);
-  const { origin } = shim.plan;
+  const { origin } = shim;
   return fetch(origin ? new Request(origin + target(request.url), request) : request);
 }
 

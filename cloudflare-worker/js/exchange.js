@@ -1,12 +1,13 @@
 // One exchange beside the client's path. In: a request and the promise of its response. Out: what the core is shown of them.
 // Bodies are read from branches of our own, up to a cap; then the branch is cancelled and the rest passes without us.
-import { flush } from "./sender.js";
+import { flush, SHIFT } from "./sender.js";
 
 export class Exchange {
   #shim;
   #request;
   #head;
   #began = Date.now();
+  #answered = this.#began;
   /** A clone of the request, when its body may be wanted. */
   #upload = null;
 
@@ -31,6 +32,7 @@ export class Exchange {
   /** The response, its head, and a clone of it when its body may be wanted. Fails as `pending` does and in no other way. */
   async follow(pending) {
     const response = await pending;
+    this.#answered = Date.now();
     let head = null;
     let copy = null;
     try {
@@ -49,13 +51,14 @@ export class Exchange {
   async observe(answered, env) {
     const shim = this.#shim;
     const { core } = shim;
+    if (core === null) return;
     try {
       await this.#record(shim, core, answered);
       shim.settle(core);
     } catch (error) {
       shim.failed(core, error);
     }
-    await flush(shim, env);
+    await flush(shim, env, this.#answered + SHIFT);
   }
 
   async #record(shim, core, answered) {
@@ -69,7 +72,7 @@ export class Exchange {
     let uploading = null;
     if (upload !== null) {
       const take = wanted ? (chunk) => core.requestBody(number, chunk) : null;
-      uploading = drain(upload, this.#head, maxRequestBody, captureMillis, take);
+      uploading = drain(shim, upload, this.#head, maxRequestBody, captureMillis, take);
       // Awaited at the end, by when it may have failed for long.
       uploading.catch(() => {});
     }
@@ -84,7 +87,7 @@ export class Exchange {
     const show = opened !== 0 && head !== null && core.response(number, head.text, response.status);
     if (opened !== 0 && copy !== null) shim.learn(shim.responseTypes, head, show);
     const take = show ? (chunk) => core.responseBody(number, chunk) : null;
-    const whole = copy === null || (await drain(copy, head, maxResponseBody, captureMillis, take));
+    const whole = copy === null || (await drain(shim, copy, head, maxResponseBody, captureMillis, take));
     if (uploading !== null) await uploading;
     if (opened === 0) return;
     const requestSize = this.#head.size(upload !== null && wanted);
@@ -148,18 +151,22 @@ class Head {
  * Reads a message's body and gives it to `take` while that wants more, at most `cap` bytes and one, so that more is seen to be more;
  * without `take` it is let go unread. Whether it ended within `millis`, or nobody wanted more.
  */
-async function drain(message, head, cap, millis, take) {
+async function drain(shim, message, head, cap, millis, take) {
   if (take === null) {
     await message.body?.cancel();
     return true;
   }
   if (head.length >= 0 && head.length <= cap && head.coding === "") {
     // A short body that comes to its end: one read, and no timer, which would cost as much as reading.
+    const room = shim.room(head.length);
+    if (room === null) return drain(shim, message, head, cap, millis, null);
     let bytes;
     try {
       bytes = await message.arrayBuffer();
     } catch {
       return false;
+    } finally {
+      shim.leave(room);
     }
     take(new Uint8Array(bytes));
     return true;

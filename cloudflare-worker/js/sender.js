@@ -8,18 +8,17 @@ const TIMEOUT = 5000;
 const LOOK = 250;
 /** A lease outlives what it is for by this. */
 const GRACE = 2000;
-/** How long the JavaScript of one request goes on sending: Cloudflare ends it 30 s after the response. */
-const SHIFT = 25_000;
+/** How long after its response the JavaScript of one request goes on sending: Cloudflare ends it after 30 s, in milliseconds. */
+export const SHIFT = 25_000;
 /** Of an answer nobody needs more, in bytes. */
 const MOST_ANSWER = 64 * 1024;
 /** The longest message Cloudflare's Queues take has 128,000 bytes, with what they add. */
 const MOST_MESSAGE = 127_000;
 
-/** Sends what is due and waits for what will soon be, within this request's share. Never fails. */
-export async function flush(shim, env) {
+/** Sends what is due and waits for what will soon be, within this request's share and not after `until`. Never fails. */
+export async function flush(shim, env, until) {
   const core = shim.core;
   if (core === null || (isHeld(shim.sender) && isHeld(shim.standby))) return;
-  const until = Date.now() + SHIFT;
   try {
     if (!(await isItsTurn(shim, until)) || core !== shim.core) return;
     const lease = (shim.sender = { until: 0 });

@@ -3,14 +3,22 @@
 import { Core } from "./core.js";
 
 const BINDINGS = ["SILHOUETTE_ORIGIN_BINDING", "SILHOUETTE_COLLECTOR_BINDING", "SILHOUETTE_QUEUE"];
-/** Nothing is captured, requests pass. */
-const IDLE = { error: "not begun", origin: "", statusPath: "", statusToken: "" };
+/** Before the settings are read: nothing is captured, requests pass. */
+const IDLE = { statusPath: "", statusToken: "" };
 /** A core that fails again and again is not made anew for each request, in milliseconds. */
 const PAUSE = 1000;
+/** The same thing is said at most this often, in milliseconds. */
+const QUIET = 60_000;
 const MOST_TYPES = 256;
+/** Bodies of known length are read at once: together they take at most this of the isolate's 128 MB, in bytes. */
+const MOST_READING = 16 * 1024 * 1024;
+/** Nobody reads that long: Cloudflare ended it, in milliseconds. */
+const LONGEST_READING = 60_000;
 
 export class Shim {
   plan = IDLE;
+  /** Where requests go instead of their own host; empty means there. Not the core's to say: they must go there without it, too. */
+  origin = "";
   /** @type {Core | null} */
   core = null;
   /** Whether bodies of a content type are wanted, as the core said. */
@@ -21,6 +29,10 @@ export class Shim {
   standby = null;
   #instances = 0;
   #made = 0;
+  #told = new Map();
+  /** Bytes that are being read, by reader, and since when. */
+  #readers = new Map();
+  #reading = 0;
   /** What waits in the core, and what was lost with those before it. */
   #held = 0;
   #lost = 0;
@@ -31,6 +43,7 @@ export class Shim {
   begin(env, request) {
     if (this.core !== null || (this.#instances > 0 && !this.#isTimeForAnother())) return;
     try {
+      this.origin = originOf(env.SILHOUETTE_ORIGIN);
       this.#instances += 1;
       this.#made = Date.now();
       const core = this.#spare ?? new Core();
@@ -45,7 +58,7 @@ export class Shim {
       this.#held = 0;
       this.core = core;
     } catch (error) {
-      console.error(`silhouette: the core does not start: ${error}`);
+      this.#say("core", `the core does not start, nothing is captured: ${error}`);
     }
   }
 
@@ -58,29 +71,52 @@ export class Shim {
   failed(core, error) {
     this.#lost += 1;
     if (!(error instanceof WebAssembly.RuntimeError)) {
-      console.error(`silhouette: an exchange is not captured: ${error}`);
-      this.#tell();
+      this.#say("exchange", `an exchange is not captured: ${error}`);
       return;
     }
     if (core !== this.core || core === null) return;
-    console.error(`silhouette: the core failed and begins anew: ${error}`);
+    this.#say("core", `the core failed and begins anew: ${error}`);
     this.#lost += this.#held;
     this.#held = 0;
     this.core = null;
     this.sender = this.standby = null;
   }
 
-  /** What is lost is counted by the core, when there is one. */
-  #tell() {
-    if (this.core === null) return;
-    this.core.lost(this.#lost);
-    this.#lost = 0;
+  #say(kind, text) {
+    const now = Date.now();
+    if (now - (this.#told.get(kind) ?? -QUIET) < QUIET) return;
+    this.#told.set(kind, now);
+    console.error(`silhouette: ${text}`);
+  }
+
+  /** Room for a body of so many bytes, to be given back; null when others have taken it. */
+  room(bytes) {
+    const now = Date.now();
+    if (this.#reading + bytes > MOST_READING) {
+      for (const [reader, { since }] of this.#readers) {
+        if (now - since > LONGEST_READING) this.leave(reader);
+      }
+    }
+    if (this.#reading + bytes > MOST_READING) return null;
+    const reader = Symbol();
+    this.#readers.set(reader, { bytes, since: now });
+    this.#reading += bytes;
+    return reader;
+  }
+
+  /** Gives room back. */
+  leave(reader) {
+    this.#reading -= this.#readers.get(reader)?.bytes ?? 0;
+    this.#readers.delete(reader);
   }
 
   /** To be called whenever the core may hold more or less than before. */
   settle(core) {
-    if (core === this.core) this.#held = core.held();
-    if (this.#lost > 0) this.#tell();
+    if (core !== this.core) return;
+    // What is lost is counted by the core, when there is one.
+    if (this.#lost > 0) core.lost(this.#lost);
+    this.#lost = 0;
+    this.#held = core.held();
   }
 
   /** Whether it pays to look at a body with this head. Only the core knows; until it said so, yes. */
@@ -126,6 +162,15 @@ function made() {
     return new Core();
   } catch {
     return null;
+  }
+}
+
+/** Scheme and host of a URL; empty when it is none, which the core says in words. */
+function originOf(text) {
+  try {
+    return text ? new URL(text).origin : "";
+  } catch {
+    return "";
   }
 }
 

@@ -156,7 +156,6 @@ pub(crate) struct Configuration {
 #[derive(Default)]
 struct Own {
     name: String,
-    origin: String,
     status_path: String,
     status_token: String,
     subrequests: u32,
@@ -188,18 +187,12 @@ impl Own {
             |most: usize| value.len() <= most && value.bytes().all(|b| b.is_ascii_graphic());
         match name {
             "name" if value.len() <= 256 => value.clone_into(&mut self.name),
-            "origin" if value.is_empty() => self.origin.clear(),
+            // It is written like a collector's, and JavaScript takes it from its variable.
             "origin" => {
-                // It is written like a collector's.
                 let mut as_collector = Settings::default();
                 as_collector
                     .set("collector", value)
                     .map_err(|_| refused())?;
-                let policy = as_collector.build().map_err(|_| refused())?;
-                self.origin = policy
-                    .collector()
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
             }
             "status_path" if value.is_empty() || (value.starts_with('/') && is_text(1024)) => {
                 value.clone_into(&mut self.status_path);
@@ -304,7 +297,6 @@ impl Configuration {
             "headers": self.headers(),
             "maxRequestBody": self.policy.max_request_body(),
             "maxResponseBody": self.policy.max_response_body(),
-            "origin": self.own.origin,
             "statusPath": self.own.status_path,
             "statusToken": self.own.status_token,
             "subrequests": self.own.subrequests,
@@ -331,7 +323,7 @@ impl Configuration {
 pub(crate) fn refused(variables: &Variables<'_>, error: &str) -> String {
     let mut own = Own::default();
     let mut understood = true;
-    for name in ["status_path", "status_token", "origin"] {
+    for name in ["status_path", "status_token"] {
         understood &= own.set(name, variables.get(&variable(name)).trim()).is_ok();
     }
     if !understood {
@@ -340,7 +332,6 @@ pub(crate) fn refused(variables: &Variables<'_>, error: &str) -> String {
     }
     json!({
         "error": error,
-        "origin": own.origin,
         "statusPath": own.status_path,
         "statusToken": own.status_token,
     })
