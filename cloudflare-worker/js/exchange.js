@@ -131,7 +131,10 @@ class Head {
     const accepted = request.cf?.clientAcceptEncoding;
     // Cloudflare asks the origin for what it can undo itself.
     const instead = (name, value) => (name === "accept-encoding" && accepted !== undefined ? accepted || null : value);
-    return new Head(request.headers, request.body !== null, instead);
+    const head = new Head(request.headers, true, instead);
+    // Asking for `body` would make an object of it for each request.
+    head.hasBody = head.length < 0 ? request.body !== null : head.length > 0;
+    return head;
   }
 
   static ofResponse(response, hasBody) {
