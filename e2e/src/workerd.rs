@@ -63,6 +63,8 @@ pub struct Setup {
     pub outbound: Way,
     /// For the TLS port; without, there is none.
     pub identity: Option<Identity>,
+    /// Flags for V8, such as `--expose-gc`.
+    pub v8_flags: Vec<String>,
 }
 
 impl Setup {
@@ -79,6 +81,7 @@ impl Setup {
             bindings: BTreeMap::new(),
             outbound: Way::Loopback(None),
             identity: None,
+            v8_flags: Vec::new(),
         };
         setup.set("collector", collector);
         setup.set("origin", &format!("http://{origin}"));
@@ -338,6 +341,7 @@ fn write(setup: &Setup, dir: &Path) -> Result<String> {
     }
     let outbound = services.add(&setup.outbound)?;
     let worker = worker(&modules, &bindings, &outbound);
+    let flags: Vec<String> = setup.v8_flags.iter().map(|flag| quoted(flag)).collect();
     let http = format!(
         "(cfBlobHeader={}, forwardedProtoHeader={})",
         quoted(CF_HEADER),
@@ -355,8 +359,9 @@ fn write(setup: &Setup, dir: &Path) -> Result<String> {
     Ok(format!(
         "using Workerd = import \"/workerd/workerd.capnp\";\n\
          const config :Workerd.Config = (\n\
-         services = [ (name=\"main\", worker={worker}),\n{}],\nsockets = [ {sockets}]\n);\n",
-        services.text
+         services = [ (name=\"main\", worker={worker}),\n{}],\nsockets = [ {sockets}],\nv8Flags = [ {}]\n);\n",
+        services.text,
+        flags.join(", ")
     ))
 }
 
