@@ -295,6 +295,9 @@ fn in_wrangler_dev_a_document_grows_in_the_collector() -> Result<()> {
             ("NAME", "edge"),
         ],
     );
+    // As TOML has lists and numbers.
+    let lists = "[vars]\nSILHOUETTE_EXCLUDE_PATHS = [\"/status/*\", \"*.css\"]\nSILHOUETTE_FLUSH_INTERVAL_MS = 50\n";
+    let configuration = configuration.replacen("[vars]\n", lists, 1);
     let dir = project(&configuration)?;
     // What `wrangler secret put` is for a deployed Worker.
     let secret = format!("SILHOUETTE_TOKEN={token}\n");
@@ -310,7 +313,9 @@ fn in_wrangler_dev_a_document_grows_in_the_collector() -> Result<()> {
     let posted = curl(["-H", json, "-d", body, dev.url("/echo").as_str()])?;
     assert_eq!(posted.status, 200);
     assert!(posted.text().contains("Emma"), "{}", posted.text());
+    assert_eq!(curl([dev.url("/status/204")])?.status, 204);
     let status = dev.drained(3)?;
+    assert_eq!(status["skipped"]["excluded_path"], 1, "{status}");
     assert_eq!(status["state"], "capturing", "{status}");
     assert_eq!(status["shim"]["name"], "edge", "{status}");
     assert_eq!(status["calls_failed"], 0, "{status}");
