@@ -51,9 +51,10 @@ export class Core {
     return this.#wasm.request_body(exchange, this.#putBytes(chunk)) !== 0;
   }
 
-  /** Whether its body is wanted. */
+  /** Whether its body is wanted; null when not, which says nothing about others of its type. */
   response(exchange, headers, status) {
-    return this.#wasm.response(exchange, this.#putText(headers), status, Date.now()) !== 0;
+    const wanted = this.#wasm.response(exchange, this.#putText(headers), status, Date.now());
+    return wanted === 2 ? null : wanted === 1;
   }
 
   /** Whether more is wanted. */

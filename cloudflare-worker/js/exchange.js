@@ -84,8 +84,9 @@ export class Exchange {
       if (opened !== 0) core.forget(number);
       return;
     }
-    const show = opened !== 0 && head !== null && core.response(number, head.text, response.status);
-    if (opened !== 0 && copy !== null) shim.learn(shim.responseTypes, head, show);
+    const verdict = opened !== 0 && head !== null ? core.response(number, head.text, response.status) : null;
+    if (verdict !== null && copy !== null) shim.learn(shim.responseTypes, head, verdict);
+    const show = verdict === true;
     const take = show ? (chunk) => core.responseBody(number, chunk) : null;
     const whole = copy === null || (await drain(shim, copy, head, maxResponseBody, captureMillis, take));
     if (uploading !== null) await uploading;

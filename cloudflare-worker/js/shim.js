@@ -168,7 +168,8 @@ function made() {
 /** Scheme and host of a URL; empty when it is none, which the core says in words. */
 function originOf(text) {
   try {
-    return text ? new URL(text).origin : "";
+    const { protocol, origin } = new URL(text);
+    return protocol === "http:" || protocol === "https:" ? origin : "";
   } catch {
     return "";
   }

@@ -142,11 +142,13 @@ pub(crate) extern "C" fn request_body(exchange: u32, size: usize) -> u32 {
     })
 }
 
-/// The response's head: names and values in turn. Whether its body is wanted.
+/// The response's head: names and values in turn. 1 when its body is wanted, 0 when no body of its type is, 2 when this one alone is
+/// not.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn response(exchange: u32, size: usize, status: u32, now: f64) -> u32 {
     core(size, |core, headers, _| {
-        core.response(exchange, headers, status, nanos(now)).into()
+        let wanted = core.response(exchange, headers, status, nanos(now));
+        wanted.map_or(2, u32::from)
     })
 }
 

@@ -136,23 +136,24 @@ impl Core {
         })
     }
 
-    /// Whether the body is wanted.
+    /// Whether the body is wanted; nothing when that says nothing about others of its type.
     pub(crate) fn response(
         &mut self,
         exchange: u32,
         headers: &[u8],
         status: u32,
         now: u64,
-    ) -> bool {
+    ) -> Option<bool> {
         let now = self.clock.at(now).monotonic_nanos;
-        let Some(recording) = self.exchanges.get_mut(exchange) else {
-            return false;
-        };
+        let recording = self.exchanges.get_mut(exchange)?;
         let headers = Texts::new(headers).pairs();
         let shown = headers.filter(|(name, _)| !is_cloudflares_own(name));
         let status = u16::try_from(status).unwrap_or_default();
         recording.recorder.response_head(status, shown, now);
-        recording.recorder.wants_response_body()
+        match recording.recorder.skip() {
+            Some(_) => None,
+            None => Some(recording.recorder.wants_response_body()),
+        }
     }
 
     pub(crate) fn response_body(&mut self, exchange: u32, chunk: &[u8]) -> bool {
