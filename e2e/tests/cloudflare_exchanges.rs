@@ -385,14 +385,85 @@ fn settings_that_are_wrong_are_said_once_and_requests_pass() -> Result<()> {
         assert_eq!(custom.recording.exports(), 0, "{more}");
     }
     // Nor does a wrong origin send a request anywhere else than it would go by itself.
-    let custom = Custom::start_with(&json!({ "origin": "books.example" }), |setup, origin| {
-        setup.outbound = Way::Server(origin.address());
+    for wrong in [
+        "books.example",
+        "books.example:8080",
+        "localhost:80",
+        "ftp://books.example",
+        "//x",
+    ] {
+        let custom = Custom::start_with(&json!({ "origin": wrong }), |setup, origin| {
+            setup.outbound = Way::Server(origin.address());
+        })?;
+        let answer = curl([custom.workerd.url("/json")])?;
+        assert_eq!(answer.status, 200, "{wrong}");
+        custom
+            .workerd
+            .logged(&["SILHOUETTE_ORIGIN", wrong], PATIENCE)?;
+    }
+    Ok(())
+}
+
+/// What is learnt of one exchange's bodies holds for others of the same type only where it is about the type.
+#[test]
+fn an_exchange_that_is_left_out_hides_no_others_body() -> Result<()> {
+    let custom = Custom::start(&json!({
+        "excluded_statuses": "404",
+        "exclude_paths": "/echo*",
+        "excluded_methods": "DELETE",
+        "excluded_headers": "x-quiet",
+    }))?;
+    let json = "Content-Type: application/json";
+    for left_out in [
+        &["/status/404", "-d", "{\"a\":1}"][..],
+        &["/echo", "-d", "{\"a\":1}"],
+        &["/upload", "-d", "{\"a\":1}", "-X", "DELETE"],
+        &["/upload", "-d", "{\"a\":1}", "-H", "X-Quiet: 1"],
+        &["/json", "--head"],
+        &["/upload", "-d", ""],
+    ] {
+        let (path, arguments) = left_out.split_first().context("a path")?;
+        let url = custom.workerd.url(path);
+        custom.recording.clear();
+        curl(["-H", json, &url].iter().chain(arguments))?;
+        // The two that are not left out.
+        if !arguments.contains(&"{\"a\":1}") {
+            custom.recording.wait_for(1, PATIENCE)?;
+        }
+        let sent = ["-H", json, "-d", "{\"b\":2}"];
+        let (answer, exchange) = custom.exchange("/upload", &sent)?;
+        assert_eq!(text(&request_body(&exchange)), "{\"b\":2}", "{left_out:?}");
+        assert_eq!(response_body(&exchange).data, answer.body, "{left_out:?}");
+    }
+    Ok(())
+}
+
+/// gRPC itself needs HTTP/2, which no Worker is reached by.
+#[test]
+fn grpc_web_passes_untouched() -> Result<()> {
+    let custom = Custom::start_with(&json!({}), |setup, origin| {
+        setup.set("origin", &origin.grpc().url());
     })?;
-    let answer = curl([custom.workerd.url("/json")])?;
-    assert_eq!(answer.status, 200);
-    custom
-        .workerd
-        .logged(&["SILHOUETTE_ORIGIN", "books.example"], PATIENCE)?;
+    let service = "/silhouette.telemetry.v1.TelemetryService/Export";
+    // A frame around an empty message.
+    let frame = tempfile::NamedTempFile::new()?;
+    std::fs::write(frame.path(), [0; 5])?;
+    let data = format!("@{}", frame.path().display());
+    let sent = [
+        "-H",
+        "Content-Type: application/grpc-web+proto",
+        "--data-binary",
+        &data,
+    ];
+    let url = format!("{}{service}", custom.origin.grpc().url());
+    let direct = curl(sent.iter().copied().chain([url.as_str()]))?;
+    let (answer, exchange) = custom.exchange(service, &sent)?;
+    assert_eq!((answer.status, &answer.body), (direct.status, &direct.body));
+    assert!(answer.text().contains("grpc-status:0"), "{}", answer.text());
+    assert_eq!(custom.origin.grpc().exports(), 2);
+    assert_eq!(path(&exchange), service);
+    assert_eq!(request_body(&exchange).omitted, "content_type");
+    assert_eq!(response_body(&exchange).omitted, "content_type");
     Ok(())
 }
 
