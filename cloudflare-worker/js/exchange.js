@@ -20,7 +20,10 @@ export class Exchange {
 
   /** Null when nothing is captured. Never throws. */
   static begin(shim, request) {
-    if (shim.core === null) return null;
+    if (shim.core === null) {
+      shim.missed();
+      return null;
+    }
     try {
       return new Exchange(shim, request);
     } catch (error) {
@@ -53,14 +56,17 @@ export class Exchange {
     const { core } = shim;
     if (core === null) return;
     try {
-      await this.#record(shim, core, answered);
-      shim.settle(core);
+      const isCaptured = await this.#record(shim, core, answered);
+      // A core that has failed meanwhile took with it what it had of this one.
+      if (core === shim.core) shim.settle(core);
+      else if (isCaptured) shim.missed();
     } catch (error) {
       shim.failed(core, error);
     }
     await flush(shim, env, this.#answered + SHIFT);
   }
 
+  /** Whether it is captured. */
   async #record(shim, core, answered) {
     const request = this.#request;
     const upload = this.#upload;
@@ -82,7 +88,12 @@ export class Exchange {
     } catch {
       // The client has got the exception as it would have without us; there is nothing to tell of.
       if (opened !== 0) core.forget(number);
-      return;
+      return false;
+    }
+    if (core !== shim.core) {
+      // Not even asked whether bodies are wanted, which would be remembered.
+      await copy?.body?.cancel();
+      return opened !== 0;
     }
     const verdict = opened !== 0 && head !== null ? core.response(number, head.text, response.status) : null;
     if (verdict !== null && copy !== null) shim.learn(shim.responseTypes, head, verdict);
@@ -90,11 +101,12 @@ export class Exchange {
     const take = show ? (chunk) => core.responseBody(number, chunk) : null;
     const whole = copy === null || (await drain(shim, copy, head, maxResponseBody, captureMillis, take));
     if (uploading !== null) await uploading;
-    if (opened === 0) return;
+    if (opened === 0) return false;
     const requestSize = this.#head.size(upload !== null && wanted);
     // Of a body that broke off, what came of it is its size.
     const responseSize = whole && head !== null ? head.size(copy !== null && show) : -1;
     core.end(number, requestSize, responseSize, !whole);
+    return true;
   }
 }
 

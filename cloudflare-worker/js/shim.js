@@ -82,6 +82,12 @@ export class Shim {
     this.sender = this.standby = null;
   }
 
+  /** An exchange passed, or went on, without a core to capture it. */
+  missed() {
+    // Nothing is, where settings were refused.
+    if (!this.plan.error) this.#lost += 1;
+  }
+
   #say(kind, text) {
     const now = Date.now();
     if (now - (this.#told.get(kind) ?? -QUIET) < QUIET) return;
