@@ -32,7 +32,10 @@ export class Exchange {
     }
   }
 
-  /** The response, its head, and a clone of it when its body may be wanted. Fails as `pending` does and in no other way. */
+  /**
+   * The response, its head (null when it is not captured), and a clone of it when its body may be wanted. Fails as `pending` does
+   * and in no other way.
+   */
   async follow(pending) {
     const response = await pending;
     this.#answered = Date.now();
@@ -45,6 +48,7 @@ export class Exchange {
       head = Head.ofResponse(response, hasBody);
       if (hasBody && shim.wants(shim.responseTypes, head)) copy = response.clone();
     } catch (error) {
+      head = null;
       this.#shim.failed(null, error);
     }
     return { response, head, copy };
@@ -95,16 +99,22 @@ export class Exchange {
       await copy?.body?.cancel();
       return opened !== 0;
     }
-    const verdict = opened !== 0 && head !== null ? core.response(number, head.text, response.status) : null;
+    if (head === null) {
+      if (opened !== 0) core.forget(number);
+      return false;
+    }
+    const verdict = opened !== 0 ? core.response(number, head.text, response.status) : null;
     if (verdict !== null && copy !== null) shim.learn(shim.responseTypes, head, verdict);
     const show = verdict === true;
-    const take = show ? (chunk) => core.responseBody(number, chunk) : null;
+    let take = show ? (chunk) => core.responseBody(number, chunk) : null;
+    let isShown = copy !== null && show;
+    if (show && head.isUndone) take = unlessCoded(take, () => (isShown = false));
     const whole = copy === null || (await drain(shim, copy, head, maxResponseBody, captureMillis, take));
     if (uploading !== null) await uploading;
     if (opened === 0) return false;
     const requestSize = this.#head.size(upload !== null && wanted);
     // Of a body that broke off, what came of it is its size.
-    const responseSize = whole && head !== null ? head.size(copy !== null && show) : -1;
+    const responseSize = whole ? head.size(isShown) : -1;
     core.end(number, requestSize, responseSize, !whole);
     return true;
   }
@@ -155,10 +165,15 @@ class Head {
     return new Head(response.headers, hasBody, instead);
   }
 
+  /** Whether workerd undoes its coding for us. */
+  get isUndone() {
+    return UNDONE.has(this.coding);
+  }
+
   /** How long the body is. Below zero: as long as what was read of it; where nothing was, there was something at least. */
   size(isRead) {
     if (!this.hasBody) return 0;
-    if (this.coding === "" && this.length >= 0) return this.length;
+    if (this.length >= 0 && (this.coding === "" || !isRead)) return this.length;
     return isRead ? -1 : 1;
   }
 }
@@ -213,6 +228,22 @@ async function drain(shim, message, head, cap, millis, take) {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/**
+ * A `take` that lets go of what is still coded, and says so to `letGo`: where a Worker around us has coded a body itself (`encodeBody: "manual"`), it comes
+ * as it is, and nothing says so. Bodies that are kept are text, which has no control characters; coded ones are full of them.
+ */
+function unlessCoded(take, letGo) {
+  return (chunk) => {
+    for (const byte of chunk.subarray(0, 256)) {
+      if (byte < 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d) {
+        letGo();
+        return false;
+      }
+    }
+    return take(chunk);
+  };
 }
 
 /** What the core wants of a request beside its headers, each text ended by NUL. */
