@@ -10,7 +10,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use silhouette_e2e::exchange::{
-    header, path, query, request_body, request_header, response_body, status, text, values,
+    header, path, query, request_body, request_header, response_body, status, tempfile_with, text,
+    values,
 };
 use silhouette_e2e::matrix::{Case, Front, PATIENCE, Stand, Traits};
 use silhouette_e2e::process::{free_port, wait_until};
@@ -681,6 +682,133 @@ export default capture(shop);
     assert_eq!(curl([custom.workerd.url("/throws")])?.status, 500);
     let (answer, _) = custom.exchange("/orders", &["-d", "more"])?;
     assert_eq!(answer.status, 200);
+    Ok(())
+}
+
+/// A Worker of somebody who tries things out.
+const ODD_SHOP: &str = r#"
+async function gzip(text) {
+    const stream = new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+const paths = {
+    "/nothing": () => undefined,
+    "/text": () => "no response",
+    "/throws": () => { throw new Error("the shop is closed"); },
+    "/rejects": async () => { throw new TypeError("the shop is closed"); },
+    "/error": () => Response.error(),
+    "/redirect": () => Response.redirect("https://elsewhere.example/", 307),
+    "/empty": () => new Response(null, { headers: { "content-type": "application/json" } }),
+    "/no-content": () => new Response(null, { status: 204 }),
+    "/used": async () => {
+        const response = Response.json({ used: true });
+        await response.text();
+        return response;
+    },
+    "/breaks": () => {
+        let n = 0;
+        const pull = (it) => { if (n++ < 2) it.enqueue(new TextEncoder().encode("[1,")); else it.error(new Error("broken")); };
+        return new Response(new ReadableStream({ pull }), { headers: { "content-type": "application/json" } });
+    },
+    "/coded": async () => {
+        const body = await gzip('{"user":"ada","password":"bodyS3cretValue"}');
+        const headers = { "content-type": "application/json", "content-encoding": "gzip" };
+        return new Response(body, { headers, encodeBody: "manual" });
+    },
+    "/codes": () => {
+        const headers = { "content-type": "application/json", "content-encoding": "gzip" };
+        return new Response('{"user":"ada","password":"bodyS3cretValue"}', { headers });
+    },
+    "/leaves": (request, ctx) => {
+        ctx.waitUntil(Promise.reject(new Error("later")));
+        return Response.json({ left: true });
+    },
+    "/unread": () => Response.json({ read: false }),
+    "/twice": async (request) => Response.json([await request.clone().text(), await request.text()]),
+    "/bytes": (request) => new Response(request.body, { headers: { "content-type": "text/plain" } }),
+};
+const shop = {
+    fetch(request, env, ctx) {
+        return paths[new URL(request.url).pathname](request, ctx);
+    },
+};
+"#;
+
+#[test]
+fn whatever_a_wrapped_handler_does_clients_get_what_they_would_without_us() -> Result<()> {
+    let wrapped = format!(
+        "import {{ capture }} from './capture.js';\n{ODD_SHOP}export default capture(shop);"
+    );
+    let bare = format!("{ODD_SHOP}export default shop;");
+    let settings = json!({ "origin": null });
+    let custom = Custom::start_with(&settings, |setup, _| setup.entry = Some(wrapped))?;
+    let without = Custom::start_with(&settings, |setup, _| setup.entry = Some(bare))?;
+    let body = "{\"a\":1}".repeat(2000);
+    let file = tempfile_with(&body)?;
+    let data = format!("@{}", file.path().display());
+    let posted = [
+        "-H",
+        "Content-Type: application/json",
+        "--data-binary",
+        &data,
+    ];
+    for path in [
+        "nothing",
+        "text",
+        "throws",
+        "rejects",
+        "error",
+        "redirect",
+        "empty",
+        "no-content",
+        "used",
+        "breaks",
+        "coded",
+        "codes",
+        "leaves",
+        "unread",
+        "twice",
+        "bytes",
+    ] {
+        for arguments in [&["-H", "Accept-Encoding: gzip"][..], &posted] {
+            let ask = |workerd: &Workerd| {
+                let url = workerd.url(&format!("/{path}"));
+                let mut answer = curl(arguments.iter().copied().chain([url.as_str()]))?;
+                answer.headers.sort();
+                anyhow::Ok((answer.status, answer.exit, answer.headers, answer.body))
+            };
+            let (answer, wanted) = (ask(&custom.workerd)?, ask(&without.workerd)?);
+            assert!(
+                answer == wanted,
+                "/{path} {arguments:?}: {answer:?} instead of {wanted:?}"
+            );
+        }
+    }
+    let (_, last) = custom.exchange("/unread", &posted)?;
+    assert_eq!(status(&last), 200);
+    assert_eq!(custom.workerd.status()?.0["instances"], 1);
+    Ok(())
+}
+
+#[test]
+fn what_a_handler_has_coded_itself_is_undone_or_left_out() -> Result<()> {
+    let wrapped = format!(
+        "import {{ capture }} from './capture.js';\n{ODD_SHOP}export default capture(shop);"
+    );
+    let custom = Custom::start_with(&json!({ "origin": null }), |setup, _| {
+        setup.entry = Some(wrapped)
+    })?;
+    for path in ["/codes", "/coded"] {
+        let (_, exchange) = custom.exchange(path, &["-H", "Accept-Encoding: gzip"])?;
+        let kept = response_body(&exchange);
+        assert!(!text(&kept).contains("S3cret"), "{path}: {kept:?}");
+        assert!(
+            text(&kept).starts_with("{\"user\":\"ada\"")
+                || kept.data.is_empty() && !kept.omitted.is_empty(),
+            "{path}: {kept:?}"
+        );
+        assert_eq!(header(&exchange, "content-encoding"), None, "{path}");
+    }
     Ok(())
 }
 
