@@ -916,24 +916,50 @@ fn codings_pass_byte_by_byte() -> Result<()> {
     let kept: Value = serde_json::from_slice(&response_body(&exchange).data)?;
     assert_eq!(kept["by"], "origin");
 
-    // What is called gzip and is none is for the client to find out.
+    // By `brotli` of a text too short to be compressed.
+    let coded = b"\x0b\x15\x80{\"user\":\"ada\",\"password\":\"bodyS3cretValue\"}\x03";
+    let (answer, exchange) = coded_as("br", coded)?;
+    assert_eq!(answer.header("content-encoding"), Some("br"));
+    assert_eq!(answer.body, coded);
+    let kept = text(&response_body(&exchange));
+    assert!(
+        kept.starts_with("{\"user\":\"ada\",\"password\":\"") && !kept.contains("S3cret"),
+        "{kept}"
+    );
+
+    // What is called gzip and is none is for the client to find out, and a coding nobody knows, too.
+    for (coding, body) in [("gzip", b"not gzip!"), ("x-shop", b"not text!")] {
+        let (answer, exchange) = coded_as(coding, body)?;
+        assert_eq!(answer.body, body);
+        assert_eq!(answer.header("content-encoding"), Some(coding));
+        assert_eq!(status(&exchange), 200);
+        let kept = response_body(&exchange);
+        assert!(kept.data.is_empty(), "{coding}: {kept:?}");
+    }
+    Ok(())
+}
+
+/// What comes of JSON that an origin says it has coded like this.
+fn coded_as(coding: &str, body: &[u8]) -> Result<(Answer, Exchange)> {
     let (address, listener) = one_connection()?;
     let custom = Custom::start(&json!({ "origin": format!("http://{address}") }))?;
-    let odd = std::thread::spawn(move || {
+    let mut response = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: {coding}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    response.extend_from_slice(body);
+    let origin = std::thread::spawn(move || {
         let (mut origin, _) = listener.accept()?;
         read_until(&mut origin, "\r\n\r\n")?;
-        origin.write_all(
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\nnot gzip!",
-        )?;
+        origin.write_all(&response)?;
         anyhow::Ok(())
     });
-    let (answer, exchange) = custom.exchange("/odd", &[])?;
-    odd.join()
+    let both = custom.exchange("/coded", &[])?;
+    origin
+        .join()
         .map_err(|_| anyhow::anyhow!("the origin's thread panicked"))??;
-    assert_eq!(answer.text(), "not gzip!");
-    assert_eq!(answer.header("content-encoding"), Some("gzip"));
-    assert_eq!(status(&exchange), 200);
-    Ok(())
+    Ok(both)
 }
 
 #[test]
