@@ -1,13 +1,16 @@
 //! A Worker at a custom domain, without a zone around it.
 
+use std::io::Read;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use silhouette_e2e::matrix::PATIENCE;
 use silhouette_e2e::workerd::Setup;
 use silhouette_e2e::{Answer, Origin, Recording, Workerd, curl};
 use silhouette_proto::telemetry::v1::Exchange;
-use std::io::Read;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+
+/// These settings, and `more` over them.
 pub(crate) fn with(mut settings: Value, more: &Value) -> Value {
     for (name, value) in more.as_object().into_iter().flatten() {
         settings[name] = value.clone();
@@ -23,10 +26,12 @@ pub(crate) struct Custom {
 }
 
 impl Custom {
+    /// Captures everything, with `more` settings.
     pub(crate) fn start(more: &Value) -> Result<Custom> {
         Custom::start_with(more, |_, _| {})
     }
 
+    /// The same, changed before it starts.
     pub(crate) fn start_with(
         more: &Value,
         change: impl FnOnce(&mut Setup, &Origin),

@@ -1,6 +1,8 @@
 //! Where requests go: to an origin by its URL, to a Worker behind a service binding, to a handler that is wrapped, to nobody.
 
-use crate::custom::Custom;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
 use anyhow::{Context, Result};
 use serde_json::json;
 use silhouette_e2e::exchange::{
@@ -11,8 +13,9 @@ use silhouette_e2e::process::free_port;
 use silhouette_e2e::workerd::Way;
 use silhouette_e2e::zone::COLO;
 use silhouette_e2e::{Workerd, curl};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+
+use crate::custom::Custom;
+
 #[test]
 fn requests_to_a_custom_domain_go_to_the_origin() -> Result<()> {
     let custom = Custom::start(&json!({}))?;

@@ -6,7 +6,6 @@ mod handlers;
 mod settings;
 mod streams;
 
-use crate::custom::{Custom, with};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use silhouette_e2e::exchange::{path, request_body, request_header, response_body};
@@ -15,6 +14,9 @@ use silhouette_e2e::tls::Authority;
 use silhouette_e2e::zone::COLO;
 use silhouette_e2e::{Origin, Recording, Zone, curl, exchange_matrix};
 use silhouette_proto::telemetry::v1::Exchange;
+
+use crate::custom::{Custom, with};
+
 exchange_matrix!(run);
 
 struct Bench {

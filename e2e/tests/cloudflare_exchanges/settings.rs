@@ -1,12 +1,14 @@
 //! What the Worker's variables do, right and wrong; its status route.
 
-use crate::custom::Custom;
 use anyhow::{Context, Result};
 use serde_json::json;
 use silhouette_e2e::curl;
 use silhouette_e2e::exchange::{path, request_body, request_header, response_body, text};
 use silhouette_e2e::matrix::PATIENCE;
 use silhouette_e2e::workerd::{STATUS_PATH, STATUS_TOKEN, Way};
+
+use crate::custom::Custom;
+
 #[test]
 fn what_the_settings_exclude_is_counted() -> Result<()> {
     // Lists as text, and as lists of TOML.

@@ -1,6 +1,11 @@
 //! Bodies on their way: neither direction waits, codings stay, what has no end is let go.
 
-use crate::custom::{Custom, one_connection, read_until};
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use silhouette_e2e::exchange::{header, request_body, request_header, response_body, status, text};
@@ -8,11 +13,9 @@ use silhouette_e2e::matrix::PATIENCE;
 use silhouette_e2e::process::wait_until;
 use silhouette_e2e::{Answer, curl};
 use silhouette_proto::telemetry::v1::Exchange;
-use std::io::Write;
-use std::net::TcpStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+
+use crate::custom::{Custom, one_connection, read_until};
+
 #[test]
 fn neither_direction_waits_for_the_other_or_for_us() -> Result<()> {
     let (address, listener) = one_connection()?;
