@@ -4,8 +4,8 @@
 
 /** How long the collector may take for one answer, in milliseconds. */
 const TIMEOUT = 5000;
-/** Who stands by looks this often whether it is its turn, in milliseconds. */
-const LOOK = 250;
+/** Who waits looks this often whether it is its turn, or a batch is full before its time, in milliseconds. */
+const LOOK = 100;
 /** A lease outlives what it is for by this. */
 const GRACE = 2000;
 /** How long after its response the JavaScript of one request goes on sending: Cloudflare ends it after 30 s, in milliseconds. */
@@ -28,8 +28,8 @@ export async function flush(shim, env, until) {
         const now = Date.now();
         if (millis < 0 || now + millis > until) return;
         if (millis > 0) {
-          lease.until = now + millis + GRACE;
-          await pause(millis);
+          lease.until = now + GRACE;
+          await pause(Math.min(millis, LOOK));
           continue;
         }
         sent += 1;

@@ -162,6 +162,19 @@ fn a_slow_collector_gets_everything_once() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_full_batch_does_not_wait_for_its_time() -> Result<()> {
+    let origin = Origin::start()?;
+    let recording = Recording::start()?;
+    // Longer than anybody waits here: whoever stands by for that moment has to see that a batch is full before.
+    let more = json!({ "flush_interval_ms": 24_000 });
+    let workerd = start(&recording.url(), &origin, &more)?;
+    requests(&workerd, 600)?;
+    let exchanges = recording.wait_for(512, Duration::from_secs(15))?;
+    assert_eq!(exchanges.len(), 512);
+    Ok(())
+}
+
 /// Calls fail while the collector behaves like this; afterwards it gets everything.
 fn given_up_and_sent_again(behaviour: Behaviour) -> Result<()> {
     let origin = Origin::start()?;
