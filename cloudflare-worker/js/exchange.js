@@ -188,7 +188,7 @@ async function drain(shim, message, head, cap, millis, take) {
     return true;
   }
   if (head.length >= 0 && head.length <= cap && head.coding === "") {
-    // A short body that comes to its end: one read, and no timer, which would cost as much as reading.
+    // A short body that comes to its end: one read, and no timer, which is one more thing to pay for with each.
     const room = shim.room(head.length);
     if (room === null) return drain(shim, message, head, cap, millis, null);
     let bytes;
