@@ -11,7 +11,7 @@ import { consume, isOurs } from "./sender.js";
  * @returns {ExportedHandler} Handlers for `export default`.
  */
 export function capture(worker = {}) {
-  const shim = new Shim();
+  const shim = new Shim(worker.fetch !== undefined);
   return {
     ...worker,
 

@@ -45,7 +45,7 @@ export class Exchange {
       const shim = this.#shim;
       // Asking for `body` would make an object of it for each response.
       const hasBody = !BODILESS.has(response.status) && this.#request.method !== "HEAD";
-      head = Head.ofResponse(response, hasBody);
+      head = Head.ofResponse(response, hasBody, shim.isFramed);
       if (hasBody && shim.wants(shim.responseTypes, head)) copy = response.clone();
     } catch (error) {
       head = null;
@@ -134,6 +134,8 @@ class Head {
   coding = "";
   /** `content-length`, below zero without. */
   length = -1;
+  /** Whether the body has that length: HTTP sees to it, and nobody where a Worker of the customer's own made the message. */
+  isFramed = true;
 
   /** `hasBody`: whether one follows. `instead`: values that stand here in place of others; null leaves the header out. */
   constructor(headers, hasBody, instead) {
@@ -160,9 +162,11 @@ class Head {
     return head;
   }
 
-  static ofResponse(response, hasBody) {
+  static ofResponse(response, hasBody, isFramed) {
     const instead = (name, value) => (name === "content-encoding" && UNDONE.has(value) ? null : value);
-    return new Head(response.headers, hasBody, instead);
+    const head = new Head(response.headers, hasBody, instead);
+    head.isFramed = isFramed;
+    return head;
   }
 
   /** Whether workerd undoes its coding for us. */
@@ -170,11 +174,16 @@ class Head {
     return UNDONE.has(this.coding);
   }
 
+  /** Whether as many bytes come to us as `content-length` says. */
+  get isLengthOfWhatIsRead() {
+    return this.length >= 0 && this.coding === "" && this.isFramed;
+  }
+
   /** How long the body is. Below zero: as long as what was read of it; where nothing was, there was something at least. */
   size(isRead) {
     if (!this.hasBody) return 0;
-    if (this.length >= 0 && (this.coding === "" || !isRead)) return this.length;
-    return isRead ? -1 : 1;
+    if (isRead) return this.isLengthOfWhatIsRead ? this.length : -1;
+    return this.length >= 0 ? this.length : 1;
   }
 }
 
@@ -187,7 +196,7 @@ async function drain(shim, message, head, cap, millis, take) {
     await message.body?.cancel();
     return true;
   }
-  if (head.length >= 0 && head.length <= cap && head.coding === "") {
+  if (head.isLengthOfWhatIsRead && head.length <= cap) {
     // A short body that comes to its end: one read, and no timer, which is one more thing to pay for with each.
     const room = shim.room(head.length);
     if (room === null) return drain(shim, message, head, cap, millis, null);
@@ -199,7 +208,8 @@ async function drain(shim, message, head, cap, millis, take) {
     } finally {
       shim.leave(room);
     }
-    take(new Uint8Array(bytes));
+    // A Worker that calls this one may have sent more than it announced.
+    take(new Uint8Array(bytes, 0, Math.min(bytes.byteLength, cap + 1)));
     return true;
   }
   if (message.body === null) return true;

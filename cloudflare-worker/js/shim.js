@@ -19,6 +19,8 @@ export class Shim {
   plan = IDLE;
   /** Where requests go instead of their own host; empty means there. Not the core's to say: they must go there without it, too. */
   origin = "";
+  /** Whether responses come over HTTP, which holds them to the length they announce. */
+  isFramed;
   /** @type {Core | null} */
   core = null;
   /** Whether bodies of a content type are wanted, as the core said. */
@@ -39,11 +41,20 @@ export class Shim {
   /** Compiled and put into memory when the Worker starts, so that no request waits for it. */
   #spare = made();
 
+  #wraps;
+
+  /** `wraps`: a Worker of the customer's own answers. */
+  constructor(wraps) {
+    this.#wraps = wraps;
+    this.isFramed = !wraps;
+  }
+
   /** To be called with each request, before anything else. */
   begin(env, request) {
     if (this.core !== null || (this.#instances > 0 && !this.#isTimeForAnother())) return;
     try {
       this.origin = originOf(env.SILHOUETTE_ORIGIN);
+      this.isFramed = !this.#wraps && !env.SILHOUETTE_ORIGIN_BINDING;
       this.#instances += 1;
       this.#made = Date.now();
       const core = this.#spare ?? new Core();

@@ -191,6 +191,35 @@ export default capture(shop);
     Ok(())
 }
 
+#[test]
+fn a_length_that_a_handler_announces_is_not_believed() -> Result<()> {
+    let entry = r#"
+import { capture } from "./capture.js";
+export default capture({
+    fetch() {
+        const part = new TextEncoder().encode('["endless",'.repeat(100));
+        const body = new ReadableStream({ async pull(controller) {
+            await scheduler.wait(1);
+            controller.enqueue(part);
+        } });
+        return new Response(body, { headers: { "content-type": "application/json", "content-length": "10" } });
+    },
+});
+"#;
+    let settings = json!({ "origin": null, "max_response_body": "4k", "capture_seconds": 28 });
+    let custom = Custom::start_with(&settings, |setup, _| setup.entry = Some(entry.to_owned()))?;
+    // It is done with at the cap, while the client still reads.
+    let (answer, exchange) = custom.exchange("/", &["-m", "2"])?;
+    let body = response_body(&exchange);
+    assert!(
+        body.truncated && body.data.len() == 4096,
+        "{}",
+        body.data.len()
+    );
+    assert!(answer.body.is_empty() || answer.body.starts_with(b"[\"endless\""));
+    Ok(())
+}
+
 /// A Worker of somebody who tries things out.
 const ODD_SHOP: &str = r#"
 async function gzip(text) {
