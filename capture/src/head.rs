@@ -27,7 +27,7 @@ pub(crate) struct Head {
     headers: u32,
     header_bytes: usize,
     dropped: u32,
-    target_truncated: bool,
+    pub(crate) target_truncated: bool,
     /// `None`: there was no content type.
     plan: Option<Plan>,
     coding: Coding,

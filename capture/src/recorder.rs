@@ -111,6 +111,11 @@ impl Recorder {
         })
     }
 
+    /// The gateway itself had only the beginning of path or query: it is marked as what a bound of ours would have cut.
+    pub fn target_was_cut(&mut self) {
+        self.request.target_truncated = true;
+    }
+
     /// Whether the request's chunks are of any use. `false`: the gateway need not show them.
     pub fn wants_request_body(&self) -> bool {
         self.skip.is_none() && self.request_body.wants_more()

@@ -1,8 +1,9 @@
-//! A listener: connections in, requests out to a service.
+//! A listener: connections in, requests out to a service, or bytes to whoever reads them.
 //!
-//! In: a bound socket, TLS or not, and a service per connection. Out: answers over HTTP/1.1 and HTTP/2. What does not
-//! belong is closed and counted by reason: plain HTTP on a TLS port and TLS on a plain port (both are told so in their own
-//! language), what is no HTTP, handshakes and heads that take too long, connections over the limit.
+//! In: a bound socket, TLS or not, and a service per connection. Out: answers over HTTP/1.1 and HTTP/2; or, with [`Listener::streams`],
+//! the bytes that come, once TLS is off. What does not belong is closed and counted by reason: plain HTTP on a TLS port and TLS on a
+//! plain port (both are told so in their own language), what is no HTTP, handshakes and heads that take too long, connections over
+//! the limit.
 //!
 //! It never waits for a client without a time limit, and ends when told to: requests being answered are finished first.
 
@@ -19,19 +20,29 @@ use hyper_util::server::conn::auto;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::refusals::Refusals;
 use crate::tls::{self, Tls};
+
+/// What one connection sends, without TLS.
+pub type Bytes = Box<dyn AsyncRead + Send + Unpin>;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// How long requests being answered may take when the service ends.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How many times longer whoever sends without being asked may be silent at first.
+const SLOW: u32 = 6;
+/// Silence after which a connection that only brings bytes is asked whether its other end is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Streams of one HTTP/2 connection at once.
 const MAX_STREAMS: u32 = 128;
@@ -88,8 +99,8 @@ struct Door {
 }
 
 impl Listener {
-    /// Accepts until it is to end, then waits for what is being answered.
-    pub async fn run<S, B>(mut self, service: impl Fn(SocketAddr) -> S)
+    /// Answers requests until it is to end, then waits for what is being answered.
+    pub async fn run<S, B>(self, service: impl Fn(SocketAddr) -> S)
     where
         S: HttpService<Incoming, ResBody = B> + Clone + Send + Sync + 'static,
         S::Future: Send,
@@ -97,6 +108,30 @@ impl Listener {
         B: Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<BoxError>,
+    {
+        self.accept(|door, stream, peer| door.requests(stream, peer, service(peer)))
+            .await;
+    }
+
+    /// Hands on what each connection sends until it is to end, then waits for whoever reads. Nothing is ever sent.
+    pub async fn streams<F>(self, read: impl Fn(Bytes, SocketAddr) -> F + Clone + Send + 'static)
+    where
+        F: Future<Output = ()> + Send,
+    {
+        self.accept(|door, stream, peer| {
+            let read = read.clone();
+            async move {
+                if let Some(bytes) = door.bytes(stream, peer).await {
+                    read(bytes, peer).await;
+                }
+            }
+        })
+        .await;
+    }
+
+    async fn accept<F>(mut self, connection: impl Fn(Door, TcpStream, SocketAddr) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
     {
         let door = Door {
             name: self.name,
@@ -132,9 +167,9 @@ impl Listener {
             };
             let listener = self.name;
             self.connections.get_or_create(&Name { listener }).inc();
-            let (door, service) = (door.clone(), service(peer));
+            let connection = connection(door.clone(), stream, peer);
             connections.spawn(async move {
-                door.connection(stream, peer, service).await;
+                connection.await;
                 drop(permit);
             });
         }
@@ -149,7 +184,83 @@ impl Door {
         self.refusals.count(self.name, reason, peer, detail);
     }
 
-    async fn connection<S, B>(self, mut stream: TcpStream, peer: SocketAddr, service: S)
+    /// The first bytes, without taking them; `None`: there is nothing to serve.
+    async fn first<'a>(
+        &self,
+        stream: &TcpStream,
+        peer: SocketAddr,
+        within: Duration,
+        room: &'a mut [u8],
+    ) -> Option<&'a [u8]> {
+        match tokio::time::timeout(within, stream.peek(room)).await {
+            Ok(Ok(0)) => None, // a port check: connected, and gone
+            Ok(Ok(seen)) => room.get(..seen),
+            Ok(Err(_)) => None,
+            Err(_) => {
+                self.refuse("silent", peer, &"nothing was sent after connecting");
+                None
+            }
+        }
+    }
+
+    /// Takes TLS off.
+    async fn handshake(
+        &self,
+        tls: &Tls,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> Option<TlsStream<TcpStream>> {
+        let handshake = TlsAcceptor::from(tls.current())
+            .accept(stream)
+            .into_fallible();
+        match tokio::time::timeout(self.header_timeout, handshake).await {
+            Ok(Ok(stream)) => Some(stream),
+            Ok(Err((error, mut stream))) => {
+                self.refuse(tls::refusal(&error), peer, &error);
+                // The alert is sent. In TLS 1.3 the peer may be sending already; hanging up on that would take the
+                // alert away from it, and with it the reason.
+                part(&mut stream, &[]).await;
+                None
+            }
+            Err(_) => {
+                let late = "the TLS handshake took too long";
+                self.refuse("handshake_timeout", peer, &late);
+                None
+            }
+        }
+    }
+
+    async fn tls_on_plain_port(&self, stream: &mut TcpStream, peer: SocketAddr, why: &str) {
+        self.refuse("tls_on_plain_port", peer, &why);
+        part(stream, &TLS_ALERT).await;
+    }
+
+    /// What a connection sends.
+    async fn bytes(&self, mut stream: TcpStream, peer: SocketAddr) -> Option<Bytes> {
+        // Nothing is ever sent here, so without this nobody would notice a peer that lost its power.
+        let alive = TcpKeepalive::new().with_time(KEEPALIVE);
+        let _ = SockRef::from(&stream).set_tcp_keepalive(&alive);
+        // The reader has time limits of its own; who connects early and sends late is no rarity here.
+        let mut room = [0; 1];
+        let within = self.header_timeout * SLOW;
+        let first = self.first(&stream, peer, within, &mut room).await?;
+        match (&self.tls, first == [0x16]) {
+            (Some(tls), true) => Some(Box::new(self.handshake(tls, stream, peer).await?)),
+            (Some(_), false) => {
+                let why = "what was sent is no TLS, but this port speaks it";
+                self.refuse("plain_on_tls_port", peer, &why);
+                None
+            }
+            (None, true) => {
+                let why = "TLS, but this port takes it plain";
+                self.tls_on_plain_port(&mut stream, peer, why).await;
+                None
+            }
+            (None, false) => Some(Box::new(stream)),
+        }
+    }
+
+    async fn requests<S, B>(self, mut stream: TcpStream, peer: SocketAddr, service: S)
     where
         S: HttpService<Incoming, ResBody = B> + Clone + Send + Sync + 'static,
         S::Future: Send,
@@ -159,35 +270,17 @@ impl Door {
         B::Error: Into<BoxError>,
     {
         let _ = stream.set_nodelay(true);
-        let mut first = [0; 3];
-        let seen = match tokio::time::timeout(self.header_timeout, stream.peek(&mut first)).await {
-            Ok(Ok(0)) => return, // a port check: connected, and gone
-            Ok(Ok(seen)) => first.get(..seen).unwrap_or_default(),
-            Ok(Err(_)) => return,
-            Err(_) => {
-                self.refuse("silent", peer, &"nothing was sent after connecting");
-                return;
-            }
+        let mut room = [0; 3];
+        let within = self.header_timeout;
+        let Some(seen) = self.first(&stream, peer, within, &mut room).await else {
+            return;
         };
         let is_tls = seen.first() == Some(&0x16);
         let is_http = seen.first().is_some_and(u8::is_ascii_uppercase);
         match &self.tls {
             Some(tls) if is_tls => {
-                let acceptor = TlsAcceptor::from(tls.current());
-                let handshake = acceptor.accept(stream).into_fallible();
-                match tokio::time::timeout(self.header_timeout, handshake).await {
-                    Ok(Ok(stream)) => self.http(stream, peer, service).await,
-                    Ok(Err((error, mut stream))) => {
-                        self.refuse(tls::refusal(&error), peer, &error);
-                        // The alert is sent. In TLS 1.3 the peer may be sending already; hanging up on that would take the
-                        // alert away from it, and with it the reason.
-                        part(&mut stream, &[]).await;
-                    }
-                    Err(_) => self.refuse(
-                        "handshake_timeout",
-                        peer,
-                        &"the TLS handshake took too long",
-                    ),
+                if let Some(stream) = self.handshake(tls, stream, peer).await {
+                    self.http(stream, peer, service).await;
                 }
             }
             Some(_) if is_http => {
@@ -204,12 +297,8 @@ impl Door {
                 part(&mut stream, answer).await;
             }
             None if is_tls => {
-                self.refuse(
-                    "tls_on_plain_port",
-                    peer,
-                    &"TLS, but no certificate is configured (tls_cert)",
-                );
-                part(&mut stream, &TLS_ALERT).await;
+                let why = "TLS, but no certificate is configured (tls_cert)";
+                self.tls_on_plain_port(&mut stream, peer, why).await;
             }
             None if is_http => self.http(stream, peer, service).await,
             _ => self.refuse("not_http", peer, &"what was sent is no HTTP"),

@@ -20,8 +20,17 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// Private key, PEM.
     pub key: PathBuf,
-    /// Authorities of client certificates, PEM; `Some` makes a client certificate compulsory.
-    pub client_ca: Option<PathBuf>,
+    /// Authorities of client certificates; `Some` makes a client certificate compulsory.
+    pub client_ca: Option<ClientCa>,
+}
+
+/// Authorities of client certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCa {
+    /// PEM.
+    pub path: PathBuf,
+    /// The setting that names it, for errors.
+    pub setting: &'static str,
 }
 
 /// Why TLS cannot be had with these files.
@@ -124,7 +133,7 @@ fn stamps(files: &TlsFiles) -> Vec<Option<SystemTime>> {
     [
         Some(&files.cert),
         Some(&files.key),
-        files.client_ca.as_ref(),
+        files.client_ca.as_ref().map(|ca| &ca.path),
     ]
     .into_iter()
     .flatten()
@@ -151,15 +160,15 @@ fn load(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
         .map_err(pair)?;
     let builder = match &files.client_ca {
         None => builder.with_no_client_auth(),
-        Some(path) => {
+        Some(ClientCa { path, setting }) => {
             let unusable = |reason: String| TlsError::File {
                 path: path.clone(),
-                setting: "tls_client_ca",
+                setting,
                 what: "authority certificate",
                 reason,
             };
             let mut roots = RootCertStore::empty();
-            for certificate in certificates(path, "tls_client_ca")? {
+            for certificate in certificates(path, setting)? {
                 roots
                     .add(certificate)
                     .map_err(|error| unusable(error.to_string()))?;
@@ -241,7 +250,10 @@ mod tests {
         let files = |cert: &Path, key: &Path, ca: Option<&Path>| TlsFiles {
             cert: cert.to_owned(),
             key: key.to_owned(),
-            client_ca: ca.map(Path::to_owned),
+            client_ca: ca.map(|path| ClientCa {
+                path: path.to_owned(),
+                setting: "tls_client_ca",
+            }),
         };
         let error = |cert: &Path, key: &Path, ca: Option<&Path>| {
             Tls::new(files(cert, key, ca)).unwrap_err().to_string()
