@@ -4,6 +4,7 @@
 //! (localhost, addresses, `admin_hosts`), so that a web page elsewhere cannot read it through a name it rebinds.
 
 mod forwarding;
+mod hsl;
 mod live;
 
 use std::net::{IpAddr, SocketAddr};
@@ -31,6 +32,7 @@ use crate::explain::Explained;
 use crate::forward::standing::Standing;
 use crate::gate::Gate;
 use crate::hosts::{Host, Hosts};
+use crate::hsl::service;
 use crate::journal::Shared;
 use crate::learners::LiveTotals;
 use crate::metrics::Metrics;
@@ -66,6 +68,8 @@ pub struct Admin {
     pub emission: Arc<Emission>,
     /// How forwarding to the catalog stands.
     pub forwarding: Arc<Standing>,
+    /// How HSL stands; `None`: nothing listens for BIG-IPs.
+    pub hsl: Option<Arc<service::Standing>>,
     /// Names it answers to, besides localhost and addresses; lower case.
     pub names: Vec<String>,
     /// Where shims send to, for the page's advice.
@@ -88,8 +92,9 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/hosts/{host}/explain", get(explain))
         .route("/v1/shims", get(shims))
         .route("/v1/forwarding", get(forwarding::forwarding))
+        .route("/v1/hsl", get(hsl::hsl))
         .route("/v1/live", get(live::live))
-        .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing here; there are /, /healthz, /readyz, /metrics, /v1/hosts, /v1/hosts/{host}/openapi.json, /v1/hosts/{host}/openapi.yaml, /v1/hosts/{host}/explain, /v1/shims, /v1/forwarding and /v1/live") })
+        .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing here; there are /, /healthz, /readyz, /metrics, /v1/hosts, /v1/hosts/{host}/openapi.json, /v1/hosts/{host}/openapi.yaml, /v1/hosts/{host}/explain, /v1/shims, /v1/forwarding, /v1/hsl and /v1/live") })
         .layer(middleware::from_fn_with_state(admin.clone(), guard))
         .with_state(admin)
 }

@@ -60,6 +60,9 @@ pub enum Command {
     /// Create, list and revoke the tokens shims authenticate with
     #[command(subcommand, after_help = TOKEN_HELP)]
     Token(Token),
+    /// Create, list and revoke the keys that F5 BIG-IPs sign their records with
+    #[command(subcommand, after_help = HSL_KEY_HELP)]
+    HslKey(HslKey),
     /// Register this collector with a catalog: what it learns is forwarded there from then on
     #[command(after_help = REGISTER_HELP)]
     Register(command::RegisterArgs),
@@ -111,6 +114,15 @@ Examples:
   silhouette-collector token create --name ops --admin
   silhouette-collector token list
   silhouette-collector token revoke edge-1";
+
+const HSL_KEY_HELP: &str = "\
+The key and its name go into the data-group of the BIG-IP (settings `key` and `key_id`). A running collector notices changes within a
+second. Keys are kept in hsl-keys.json in the data directory, readable by the collector's user only.
+
+Examples:
+  silhouette-collector hsl-key create --name bigip-1
+  silhouette-collector hsl-key list
+  silhouette-collector hsl-key revoke bigip-1";
 
 /// Flags of `serve` and `check-config`.
 #[derive(Debug, Clone, Default, Args)]
@@ -185,6 +197,34 @@ pub enum Token {
         dir: DataDir,
     },
     /// Make a token invalid, from now on and for ever
+    Revoke {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        dir: DataDir,
+    },
+}
+
+/// What can be done with the keys of BIG-IPs.
+#[derive(Debug, Subcommand)]
+pub enum HslKey {
+    /// Create a key and print it; it is shown this once
+    Create {
+        /// What records name it by, one for each BIG-IP: 1 to 32 letters, digits, `-`, `_`, `.`
+        #[arg(long)]
+        name: String,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        dir: DataDir,
+    },
+    /// List the keys, without the keys
+    List {
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        dir: DataDir,
+    },
+    /// Make a key invalid, from now on and for ever
     Revoke {
         /// Its name
         name: String,

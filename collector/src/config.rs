@@ -12,9 +12,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use silhouette_serving::quantity::{Size, Span};
-use silhouette_serving::tls::TlsFiles;
+use silhouette_serving::tls::{ClientCa, TlsFiles};
 
 use crate::forward;
+use crate::hsl::exchange::Redaction;
+use crate::hsl::service::{self as hsl, is_private};
 
 pub use settings::{LogFormat, Settings};
 
@@ -35,6 +37,8 @@ pub struct Config {
     pub header_timeout: Duration,
     /// TLS of the telemetry listener.
     pub tls: Option<TlsFiles>,
+    /// Where BIG-IPs send to.
+    pub hsl: hsl::Settings,
     /// No token needed even on addresses that are not loopback.
     pub allow_anonymous: bool,
     /// Journal, models, tokens.
@@ -118,6 +122,9 @@ pub enum ConfigError {
         /// The reason.
         why: &'static str,
     },
+    /// A list for redaction; its text begins with the name without `hsl_`.
+    #[error("setting hsl_{0}")]
+    Redaction(silhouette_capture::SettingError),
 }
 
 impl Settings {
@@ -127,7 +134,7 @@ impl Settings {
             (Some(cert), Some(key)) => Some(TlsFiles {
                 cert,
                 key,
-                client_ca: self.tls_client_ca,
+                client_ca: self.tls_client_ca.clone().map(client_ca("tls_client_ca")),
             }),
             (None, None) => {
                 if self.tls_client_ca.is_some() {
@@ -162,7 +169,53 @@ impl Settings {
                 "the admin listener uses the same certificate",
             ));
         }
+        let hsl = hsl::Settings {
+            plain: private("hsl_listen", self.hsl_listen)?,
+            tls: match (self.hsl_tls_listen, &tls) {
+                (None, _) => {
+                    if self.hsl_client_ca.is_some() {
+                        return Err(needs(
+                            "hsl_client_ca",
+                            "hsl_tls_listen",
+                            "it says whose BIG-IPs may connect there",
+                        ));
+                    }
+                    None
+                }
+                (Some(_), None) => {
+                    return Err(needs(
+                        "hsl_tls_listen",
+                        "tls_cert",
+                        "TLS starts with the collector's own certificate",
+                    ));
+                }
+                (Some(address), Some(files)) => {
+                    let own = self.hsl_client_ca.map(client_ca("hsl_client_ca"));
+                    let files = TlsFiles {
+                        client_ca: own.or(files.client_ca.clone()),
+                        ..files.clone()
+                    };
+                    if files.client_ca.is_none() {
+                        return Err(needs(
+                            "hsl_tls_listen",
+                            "hsl_client_ca",
+                            "a BIG-IP shows who it is by a client certificate",
+                        ));
+                    }
+                    Some((address, files))
+                }
+            },
+            udp: private("hsl_udp_listen", self.hsl_udp_listen)?,
+            redaction: Redaction {
+                headers: self.hsl_redact_headers,
+                query: self.hsl_redact_query,
+                json: self.hsl_redact_json,
+                content_types: self.hsl_content_types,
+            },
+        };
+        hsl.redaction.policy().map_err(ConfigError::Redaction)?;
         let config = Config {
+            hsl,
             listen: self.listen.unwrap_or(([127, 0, 0, 1], 4320).into()),
             admin_listen: self.admin_listen.unwrap_or(([127, 0, 0, 1], 4321).into()),
             admin_hosts: self
@@ -326,6 +379,26 @@ impl Settings {
             });
         }
         Ok(config)
+    }
+}
+
+fn client_ca(setting: &'static str) -> impl FnOnce(PathBuf) -> ClientCa {
+    move |path| ClientCa { path, setting }
+}
+
+/// An address at which nothing has to be encrypted.
+fn private(
+    name: &'static str,
+    given: Option<SocketAddr>,
+) -> Result<Option<SocketAddr>, ConfigError> {
+    match given {
+        Some(address) if !is_private(address.ip()) => Err(ConfigError::Range {
+            name,
+            value: address.to_string(),
+            want: "a loopback or private address of this machine, and not all of its addresses: what is sent there is not \
+                   encrypted. hsl_tls_listen takes any address, with TLS and client certificates",
+        }),
+        given => Ok(given),
     }
 }
 

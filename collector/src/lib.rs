@@ -5,6 +5,7 @@
 //! memory than its settings allow, and never contacts anybody but the catalog it was registered with.
 
 pub mod admin;
+pub mod budget;
 pub mod callers;
 pub mod check;
 pub mod cli;
@@ -20,6 +21,7 @@ pub mod forward;
 pub mod gate;
 pub mod har;
 pub mod hosts;
+pub mod hsl;
 pub mod ingest;
 pub mod journal;
 pub mod learn;

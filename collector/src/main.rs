@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
-use silhouette_collector::cli::{Cli, Command, Token};
+use silhouette_collector::cli::{Cli, Command, HslKey, Token};
 use silhouette_collector::config::{Config, LogFormat};
 use silhouette_collector::forward::command;
+use silhouette_collector::hsl::keys::Keys;
 use silhouette_collector::rules::RulesInForce;
 use silhouette_collector::serve::Server;
 use silhouette_collector::tokens::{Scope, Tokens};
@@ -70,6 +71,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Unregister(args) => command::unregister(&args)?,
         Command::Forward(command::Forward::Status(args)) => command::status(&args)?,
         Command::Token(command) => token(command)?,
+        Command::HslKey(command) => hsl_key(command)?,
         Command::Completions { shell } => {
             let name = "silhouette-collector";
             let mut script = Vec::new();
@@ -90,6 +92,8 @@ fn log_to_stderr(config: &Config) -> anyhow::Result<()> {
     let log = tracing_subscriber::fmt()
         .with_env_filter(log_filter(config)?)
         .with_writer(std::io::stderr)
+        // It would be said on stderr, which panics where stderr is a file on a disk that is full.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     match config.log_format {
         LogFormat::Text => log.init(),
@@ -106,12 +110,15 @@ async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
     let server = Server::start(config).await?;
     // The one line on stdout: scripts wait for it and take the ports from it.
     let mut stdout = std::io::stdout();
-    let _ = writeln!(
-        stdout,
+    let mut line = format!(
         "listening telemetry={} admin={}",
         server.telemetry(),
         server.admin()
     );
+    for (name, address) in server.hsl() {
+        line.push_str(&format!(" {name}={address}"));
+    }
+    let _ = writeln!(stdout, "{line}");
     let _ = stdout.flush();
     let (told_to_end, ending) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {
@@ -175,6 +182,37 @@ fn token(command: Token) -> anyhow::Result<()> {
         Token::Revoke { name, dir } => {
             Tokens::open(&dir.path()?)?.revoke(&name, now)?;
             eprintln!("The token of `{name}` is invalid from now on.");
+        }
+    }
+    Ok(())
+}
+
+fn hsl_key(command: HslKey) -> anyhow::Result<()> {
+    let now = unix_millis() / 1000;
+    match command {
+        HslKey::Create { name, dir } => {
+            let secret = Keys::open(&dir.path()?)?.create(&name, now)?;
+            // Only the key on stdout, so that it can go straight into a file or a variable.
+            println!("{secret}");
+            eprintln!(
+                "This is the key `{name}`, shown this once: in the BIG-IP's data-group it is `key`, and `key_id` is `{name}`."
+            );
+        }
+        HslKey::List { dir } => {
+            let keys = Keys::open(&dir.path()?)?;
+            let mut table = comfy_table::Table::new();
+            table.set_header(["name", "created", "state"]);
+            for key in keys.list() {
+                let state = key
+                    .revoked
+                    .map_or("in force".to_owned(), |at| format!("revoked {}", day(at)));
+                table.add_row([&key.name, &day(key.created), &state]);
+            }
+            println!("{table}");
+        }
+        HslKey::Revoke { name, dir } => {
+            Keys::open(&dir.path()?)?.revoke(&name, now)?;
+            eprintln!("Records signed with the key `{name}` are refused from now on.");
         }
     }
     Ok(())

@@ -85,6 +85,14 @@ pub struct Metrics {
     pub shim_dropped: Family<ShimReason, Counter>,
     /// Exchanges the shims say their settings excluded.
     pub shim_skipped: Family<ShimReason, Counter>,
+    /// HSL records accepted.
+    pub hsl_accepted: Family<listen::Name, Counter>,
+    /// HSL records refused.
+    pub hsl_refused: Family<Refusal, Counter>,
+    /// HSL records that are known to be lost.
+    pub hsl_lost: Counter,
+    /// Header lines in HSL records that are no headers.
+    pub hsl_odd_header_lines: Counter,
     /// Checkpoints written.
     pub checkpoints: Counter,
     /// Checkpoints that failed.
@@ -190,6 +198,22 @@ impl Default for Metrics {
             shim_skipped: metric!(
                 "shim_exchanges_skipped",
                 "Exchanges shims say their settings exclude"
+            ),
+            hsl_accepted: metric!(
+                "hsl_records_accepted",
+                "Records of BIG-IPs that are signed and whole, resent ones too, by listener"
+            ),
+            hsl_refused: metric!(
+                "hsl_records_refused",
+                "Records of BIG-IPs refused, by listener and reason"
+            ),
+            hsl_lost: metric!(
+                "hsl_records_lost",
+                "Records that BIG-IPs numbered and that had not come ten seconds after later ones"
+            ),
+            hsl_odd_header_lines: metric!(
+                "hsl_header_lines_left_out",
+                "Lines in heads of accepted records that are no headers"
             ),
             checkpoints: metric!("checkpoints", "Checkpoints written"),
             checkpoint_failures: metric!(

@@ -26,13 +26,18 @@ use tonic_web::GrpcWebLayer;
 use tower::{Layer, ServiceExt};
 
 use crate::admin::{self, Admin, Pulse};
+use crate::budget::Budget;
 use crate::callers::Callers;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::emission::Emission;
 use crate::envelope::Envelope;
 use crate::forward::Forwarding;
 use crate::gate::{Gate, GateError};
 use crate::hosts::{Bounds, Hosts};
+use crate::hsl::gaps::Gaps;
+use crate::hsl::listener::{self, Hsl};
+use crate::hsl::refused::Refused;
+use crate::hsl::service as hsl;
 use crate::journal::{Journal, JournalError, Limits, Recovery};
 use crate::learners::{self, Learners, Pace};
 use crate::metrics::Metrics;
@@ -76,9 +81,15 @@ pub enum ServeError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The listeners for BIG-IPs.
+    #[error(transparent)]
+    Hsl(#[from] hsl::StartError),
     /// It would be open to anybody, or the tokens cannot be read.
     #[error(transparent)]
     Gate(#[from] GateError),
+    /// A setting.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -106,6 +117,7 @@ pub struct Server {
     end: watch::Sender<bool>,
     upkeep: Upkeep,
     forwarding: Forwarding,
+    hsl: Option<hsl::Receiving>,
     // Held until the end: two collectors in one directory would count everything twice.
     _lock: File,
 }
@@ -136,6 +148,8 @@ impl Server {
             local(&telemetry_socket, "listen")?,
             local(&admin_socket, "admin_listen")?,
         );
+
+        let hsl = hsl::Bound::new(&config.hsl, &config.data_dir).await?;
 
         let metrics = Arc::new(Metrics::default());
         let refusals = Arc::new(Refusals::new(metrics.refused.clone()));
@@ -177,6 +191,7 @@ impl Server {
             first_segment: recovery.first_segment,
         })
         .map_err(io_error("start the learner threads for", &config.data_dir))?;
+        let known = hsl.as_ref().map(|_| windows.highest()).unwrap_or_default();
         let writer = Writer {
             journal,
             windows,
@@ -193,9 +208,34 @@ impl Server {
 
         let (end, ending) = watch::channel(false);
         let shims = Arc::new(Shims::default());
+        let budget = Budget::new(config.ingest_buffer);
+        let standing = hsl.as_ref().map(|bound| {
+            let now = crate::unix_millis() / 1000;
+            let gaps = Arc::new(Gaps::new(now, known, metrics.hsl_lost.clone()));
+            let refused = Refused::new(Refusals::new(metrics.hsl_refused.clone()));
+            Arc::new(hsl::Standing::new(bound, gaps, Arc::new(refused)))
+        });
+        let policy = config.hsl.redaction.policy();
+        let policy = Arc::new(policy.map_err(ConfigError::Redaction)?);
+        let hsl = hsl.zip(standing.clone()).map(|(bound, standing)| {
+            let receiver = Hsl::new(listener::Parts {
+                submissions: submissions.clone(),
+                budget: budget.clone(),
+                keys: standing.keys.clone(),
+                policy,
+                gaps: standing.gaps.clone(),
+                refused: standing.refused.clone(),
+                refusals: refusals.clone(),
+                shims: shims.clone(),
+                metrics: metrics.clone(),
+                patience: config.header_timeout * hsl::PATIENCE,
+                ending: ending.clone(),
+            });
+            (bound, Arc::new(receiver))
+        });
         let service = Arc::new(Telemetry::new(telemetry::Parts {
             submissions,
-            ingest_buffer: config.ingest_buffer,
+            budget,
             max_message: config.max_message,
             gate: gate.clone(),
             shims: shims.clone(),
@@ -231,6 +271,7 @@ impl Server {
             pulse: Arc::new(Pulse::default()),
             emission,
             forwarding: forwarding.standing(),
+            hsl: standing,
             names: config.admin_hosts.clone(),
             telemetry_url: format!("{scheme}://{telemetry}"),
             started: Instant::now(),
@@ -274,6 +315,7 @@ impl Server {
                 data_dir: config.data_dir,
             },
             forwarding,
+            hsl: hsl.map(|(bound, receiver)| bound.receiving(receiver, listener)),
             _lock: lock,
         })
     }
@@ -286,6 +328,12 @@ impl Server {
     /// Where people look.
     pub fn admin(&self) -> SocketAddr {
         self.admin
+    }
+
+    /// Where BIG-IPs send to: `hsl`, `hsl_tls` and `hsl_udp`, those there are.
+    pub fn hsl(&self) -> &[(&'static str, SocketAddr)] {
+        let standing = self.pages.hsl.as_ref();
+        standing.map_or(&[], |standing| standing.addresses.as_slice())
     }
 
     /// What is counted.
@@ -321,12 +369,21 @@ impl Server {
         let upkeep = tokio::spawn(self.upkeep.run());
         let resting = tokio::spawn(rest(self.pages.hosts.clone()));
         let forwarding = tokio::spawn(self.forwarding.run(self.end.subscribe()));
+        let standing = self.pages.hsl.clone();
+        let hsl_upkeep = standing.map(|it| tokio::spawn(async move { it.upkeep().await }));
+        let hsl = self.hsl.map(|receiving| tokio::spawn(receiving.run()));
 
         ended.await;
         tracing::info!("ending: no new connections, finishing what is under way");
         self.end.send_replace(true);
         let _ = telemetry.await;
         let _ = admin.await;
+        if let Some(hsl) = hsl {
+            let _ = hsl.await;
+        }
+        if let Some(upkeep) = hsl_upkeep {
+            upkeep.abort();
+        }
         pulse.abort();
         upkeep.abort();
         resting.abort();

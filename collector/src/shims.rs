@@ -55,6 +55,36 @@ pub struct Shim {
     pub skipped: BTreeMap<String, u64>,
 }
 
+/// What batches say of their sender.
+#[derive(Debug, Clone, Copy)]
+pub struct Heard<'a> {
+    /// Which running shim.
+    pub instance: Instance,
+    /// What it says of itself.
+    pub shim: &'a silhouette_proto::telemetry::v1::Shim,
+    /// Exchanges that came.
+    pub exchanges: u64,
+    /// Its total.
+    pub captured: u64,
+    /// Its totals.
+    pub dropped: &'a [Count],
+    /// Its totals.
+    pub skipped: &'a [Count],
+}
+
+impl<'a> From<&'a Envelope> for Heard<'a> {
+    fn from(envelope: &'a Envelope) -> Heard<'a> {
+        Heard {
+            instance: envelope.instance,
+            shim: &envelope.shim,
+            exchanges: envelope.exchanges.len() as u64,
+            captured: envelope.captured,
+            dropped: &envelope.dropped,
+            skipped: &envelope.skipped,
+        }
+    }
+}
+
 /// All shims.
 #[derive(Debug, Default)]
 pub struct Shims {
@@ -66,25 +96,25 @@ impl Shims {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a batch. `now` is in Unix milliseconds.
+    /// Notes what came; `token` is the name of what it showed. `now` is in Unix milliseconds.
     pub fn heard(
         &self,
-        envelope: &Envelope,
+        heard: &Heard<'_>,
         address: IpAddr,
         token: Option<&str>,
         now: u64,
         metrics: &Metrics,
     ) {
         let mut table = self.lock();
-        if !table.contains_key(&envelope.instance) && table.len() >= MAX_SHIMS {
+        if !table.contains_key(&heard.instance) && table.len() >= MAX_SHIMS {
             make_room(&mut table);
         }
-        let shim = table.entry(envelope.instance).or_insert_with(|| Shim {
+        let shim = table.entry(heard.instance).or_insert_with(|| Shim {
             first_seen: now,
-            instance: hex(&envelope.instance),
+            instance: hex(&heard.instance),
             ..Shim::default()
         });
-        let said = &envelope.shim;
+        let said = heard.shim;
         for (kept, said) in [
             (&mut shim.kind, &said.kind),
             (&mut shim.name, &said.name),
@@ -99,17 +129,17 @@ impl Shims {
         shim.address = address.to_string();
         shim.token = token.unwrap_or_default().to_owned();
         shim.last_seen = now;
-        shim.received += envelope.exchanges.len() as u64;
+        shim.received += heard.exchanges;
         let kind = metrics.reason(&shim.kind);
-        let more = envelope.captured.saturating_sub(shim.captured);
+        let more = heard.captured.saturating_sub(shim.captured);
         if more > 0 {
-            shim.captured = envelope.captured;
+            shim.captured = heard.captured;
             let kind = Kind { kind: kind.clone() };
             metrics.shim_captured.get_or_create(&kind).inc_by(more);
         }
         for (kept, said, family) in [
-            (&mut shim.dropped, &envelope.dropped, &metrics.shim_dropped),
-            (&mut shim.skipped, &envelope.skipped, &metrics.shim_skipped),
+            (&mut shim.dropped, heard.dropped, &metrics.shim_dropped),
+            (&mut shim.skipped, heard.skipped, &metrics.shim_skipped),
         ] {
             for (reason, more) in grown(kept, said, metrics) {
                 let kind = kind.clone();
@@ -217,7 +247,13 @@ mod tests {
     fn totals_of_instances_become_one_growing_counter() {
         let (shims, metrics) = (Shims::default(), Metrics::default());
         let heard = |envelope: &Envelope, now| {
-            shims.heard(envelope, [127, 0, 0, 1].into(), Some("edge"), now, &metrics)
+            shims.heard(
+                &envelope.into(),
+                [127, 0, 0, 1].into(),
+                Some("edge"),
+                now,
+                &metrics,
+            )
         };
         heard(&envelope(1, 10, &[("queue_full", 3)]), 1);
         heard(&envelope(1, 25, &[("queue_full", 4)]), 2);
@@ -241,7 +277,7 @@ mod tests {
     fn who_is_there() {
         let (shims, metrics) = (Shims::default(), Metrics::default());
         shims.heard(
-            &envelope(1, 0, &[]),
+            &Heard::from(&envelope(1, 0, &[])),
             [127, 0, 0, 1].into(),
             None,
             1000,
@@ -262,7 +298,13 @@ mod tests {
         for n in 0..MAX_SHIMS as u32 + 5 {
             let mut one = envelope(0, 0, &[]);
             one.instance[..4].copy_from_slice(&n.to_le_bytes());
-            shims.heard(&one, [127, 0, 0, 1].into(), None, u64::from(n), &metrics);
+            shims.heard(
+                &Heard::from(&one),
+                [127, 0, 0, 1].into(),
+                None,
+                u64::from(n),
+                &metrics,
+            );
         }
         assert!(shims.list().len() <= MAX_SHIMS);
     }

@@ -16,30 +16,29 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use silhouette_proto::telemetry::v1::{Count, ExportResponse};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tonic::Status;
 
 pub use calls::{Calls, greeting};
 use silhouette_serving::refusals::Refusals;
 
+use crate::budget::Budget;
 use crate::envelope::{Envelope, inspect};
 use crate::gate::Gate;
 use crate::metrics::{Metrics, Reason};
-use crate::shims::Shims;
+use crate::shims::{Heard, Shims};
 use crate::writer::{Kept, NotKept, Submission};
 
 /// How long a unary call waits for room before it is told to come back.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a shim is asked to wait when the disk refuses, milliseconds.
 const RETRY_AFTER_MS: u32 = 1_000;
-/// Bytes per permit of the budget; a semaphore counts in 32 bits.
-const GRAIN: usize = 1024;
 
 /// What all connections share.
 #[derive(Debug)]
 pub struct Telemetry {
     submissions: Sender<Submission>,
-    budget: Arc<Semaphore>,
+    budget: Budget,
     gate: Arc<Gate>,
     shims: Arc<Shims>,
     metrics: Arc<Metrics>,
@@ -53,8 +52,8 @@ pub struct Telemetry {
 pub struct Parts {
     /// To the writer thread. The journal's writer ends when the last of these is gone.
     pub submissions: Sender<Submission>,
-    /// Bytes of batches that are not durable yet.
-    pub ingest_buffer: usize,
+    /// For batches that are not durable yet.
+    pub budget: Budget,
     /// Bytes of a batch.
     pub max_message: usize,
     /// Who may send.
@@ -88,9 +87,7 @@ impl Telemetry {
     pub fn new(parts: Parts) -> Telemetry {
         Telemetry {
             submissions: parts.submissions,
-            budget: Arc::new(Semaphore::new(
-                (parts.ingest_buffer / GRAIN).clamp(1, u32::MAX as usize >> 4),
-            )),
+            budget: parts.budget,
             gate: parts.gate,
             shims: parts.shims,
             metrics: parts.metrics,
@@ -100,15 +97,10 @@ impl Telemetry {
         }
     }
 
-    fn permits(bytes: usize) -> u32 {
-        (bytes / GRAIN + 1) as u32
-    }
-
     /// Room for a batch, as soon as there is some.
     async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Status> {
         self.budget
-            .clone()
-            .acquire_many_owned(Self::permits(bytes))
+            .room(bytes)
             .await
             .map_err(|_| Status::unavailable("the collector is ending"))
     }
@@ -140,7 +132,7 @@ impl Telemetry {
         let exchanges = envelope.exchanges.len() as u64;
         self.metrics.received.inc_by(exchanges);
         self.shims.heard(
-            &envelope,
+            &Heard::from(&envelope),
             caller.address.ip(),
             caller.token.as_deref(),
             crate::unix_millis(),
@@ -152,7 +144,7 @@ impl Telemetry {
             sequence: envelope.sequence,
             payload: batch,
             exchanges,
-            permit,
+            permit: Some(permit),
             answer,
         };
         if self.submissions.send(submission).is_err() {

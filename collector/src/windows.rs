@@ -75,6 +75,15 @@ impl Windows {
         true
     }
 
+    /// The highest sequence number of each instance.
+    pub fn highest(&self) -> HashMap<Instance, u64> {
+        let last = |window: &Window| window.ranges.last().map_or(0, |range| range.1);
+        let windows = self.instances.iter();
+        windows
+            .map(|(instance, window)| (*instance, last(window)))
+            .collect()
+    }
+
     /// Instances known.
     pub fn len(&self) -> usize {
         self.instances.len()

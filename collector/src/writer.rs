@@ -38,8 +38,9 @@ pub struct Submission {
     pub payload: Bytes,
     /// Exchanges in it.
     pub exchanges: u64,
-    /// Its share of the ingest buffer, given back when it is answered.
-    pub permit: OwnedSemaphorePermit,
+    /// Its share of the ingest buffer, given back when it is answered; `None`: whoever waits for the answer keeps it, to send the
+    /// batch again.
+    pub permit: Option<OwnedSemaphorePermit>,
     /// Where the answer goes.
     pub answer: oneshot::Sender<Result<Kept, NotKept>>,
 }
@@ -244,7 +245,7 @@ mod tests {
             sequence,
             payload: Bytes::copy_from_slice(payload.as_bytes()),
             exchanges: 2,
-            permit: world.budget.clone().try_acquire_many_owned(10).unwrap(),
+            permit: world.budget.clone().try_acquire_many_owned(10).ok(),
             answer,
         };
         (submission, answered)

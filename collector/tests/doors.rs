@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
 use collector::{Collector, answer, get, talk};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use silhouette_collector::hsl::keys::Keys;
+use silhouette_collector::hsl::record::signed;
 
 /// An authority and what it has issued.
 struct Authority {
@@ -60,12 +63,12 @@ impl Authority {
     }
 }
 
-/// GET / over TLS; the error's text when there is no answer.
-fn get_tls(
+/// A connection that trusts an authority and shows a certificate.
+fn over_tls(
     to: std::net::SocketAddr,
     authority: &Authority,
     client: Option<&(PathBuf, PathBuf)>,
-) -> Result<String, String> {
+) -> StreamOwned<ClientConnection, TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(authority.certificate.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -88,7 +91,16 @@ fn get_tls(
     socket
         .set_read_timeout(Some(Duration::from_secs(30)))
         .unwrap();
-    let mut stream = StreamOwned::new(connection, socket);
+    StreamOwned::new(connection, socket)
+}
+
+/// GET / over TLS; the error's text when there is no answer.
+fn get_tls(
+    to: std::net::SocketAddr,
+    authority: &Authority,
+    client: Option<&(PathBuf, PathBuf)>,
+) -> Result<String, String> {
+    let mut stream = over_tls(to, authority, client);
     stream
         .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         .map_err(|error| error.to_string())?;
@@ -201,6 +213,100 @@ fn a_tls_port_and_its_clients() {
     talk(collector.telemetry, b"\x16garbage after the first byte");
     collector.wait("plain and garbage", || {
         count("plain_http_on_tls_port") == 1 && count("tls_protocol") == 1
+    });
+}
+
+#[test]
+fn bigips_show_certificates_where_it_is_not_private() {
+    let dir = tempfile::tempdir().unwrap();
+    let (own, other) = (
+        Authority::new(dir.path(), "own"),
+        Authority::new(dir.path(), "other"),
+    );
+    let (server, client, stranger) = (
+        own.issue("server", false),
+        other.issue("bigip", false),
+        own.issue("stranger", false),
+    );
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    // The telemetry port asks nobody for a certificate; that for BIG-IPs has an authority of its own.
+    let collector = Collector::start(
+        dir.path(),
+        &[
+            "--hsl-tls-listen",
+            "127.0.0.1:0",
+            "--hsl-client-ca",
+            &text(&other.path),
+            "--tls-cert",
+            &text(&server.0),
+            "--tls-key",
+            &text(&server.1),
+        ],
+    );
+    let secret = Keys::open(&dir.path().join("data"))
+        .unwrap()
+        .create("bigip-1", 1)
+        .unwrap();
+    let now = silhouette_collector::unix_millis() / 1000;
+    let head =
+        base64::engine::general_purpose::STANDARD.encode("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    let record = |sequence: u64| {
+        let fields = format!(
+            "{now:08x}00000001 0 {sequence} - - {now} - - - - - - - - - 1.1 - - - {head} - - -"
+        );
+        signed("bigip-1", &secret, fields.as_bytes())
+    };
+    let to = collector.address("hsl_tls");
+    let accepted =
+        || collector.metric("silhouette_hsl_records_accepted_total{listener=\"hsl_tls\"}");
+    let mut sequence = 0;
+    // Until the key is in force.
+    collector.wait("a BIG-IP is let in", || {
+        sequence += 1;
+        let mut stream = over_tls(to, &own, Some(&client));
+        stream.write_all(&record(sequence)).unwrap();
+        stream.conn.send_close_notify();
+        let _ = stream.flush();
+        accepted() > 0
+    });
+    for (client, reason) in [
+        (None, "client_certificate_missing"),
+        (Some(&stranger), "client_certificate_invalid"),
+    ] {
+        let mut stream = over_tls(to, &own, client);
+        let _ = stream.write_all(&record(1000));
+        let _ = stream.read(&mut [0; 1]);
+        collector.wait(reason, || refusals(&collector, "hsl_tls", reason) == 1);
+    }
+    let mut plain = TcpStream::connect(to).unwrap();
+    plain.write_all(&record(1001)).unwrap();
+    collector.wait("plain is told apart", || {
+        refusals(&collector, "hsl_tls", "plain_on_tls_port") == 1
+    });
+    assert!(accepted() <= sequence);
+}
+
+#[test]
+fn a_bigip_that_lost_its_power_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Collector::start(dir.path(), &["--hsl-listen", "127.0.0.1:0"]);
+    let to = collector.address("hsl");
+    let stream = TcpStream::connect(to).unwrap();
+    let from = stream.local_addr().unwrap();
+    let (here, there) = (
+        format!(":{:04X}", to.port()),
+        format!(":{:04X}", from.port()),
+    );
+    // Linux, proc(5): local and remote address, state, queues, then the timer, of which 02 is that of keepalive.
+    collector.wait("the keepalive timer runs", || {
+        let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        sockets.lines().any(|line| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let [_, local, remote, _, _, timer, ..] = columns[..] else {
+                return false;
+            };
+            local.ends_with(&here) && remote.ends_with(&there) && timer.starts_with("02:")
+        })
     });
 }
 

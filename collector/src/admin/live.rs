@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use silhouette_reconstruct::OpenApi;
 
-use super::{Shown, blocking, described, forwarding, totals};
+use super::{Shown, blocking, described, forwarding, hsl, totals};
 use crate::metrics::Metrics;
 
 const PAGE: &str = include_str!("live.html");
@@ -135,6 +135,7 @@ pub(super) async fn live(State(admin): Shown) -> Response {
             "shims_active": active,
             "shims": shims,
             "forwarding": forwarding::summary(&admin, now),
+            "hsl": hsl::summary(&admin, ROWS),
             "host_count": count,
             "operation_count": operations,
             "hosts": hosts,

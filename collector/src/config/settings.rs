@@ -85,6 +85,84 @@ pub struct Settings {
     )]
     pub tls_client_ca: Option<PathBuf>,
 
+    /// Where BIG-IPs send records by HSL over plain TCP: a loopback or private address [default: none]
+    #[arg(
+        long,
+        env = "SILHOUETTE_HSL_LISTEN",
+        value_name = "ADDRESS:PORT",
+        value_parser = socket,
+        help_heading = "BIG-IPs"
+    )]
+    #[serde(deserialize_with = "de_socket")]
+    pub hsl_listen: Option<SocketAddr>,
+
+    /// The same over TLS, on any address; client certificates are compulsory [default: none]
+    #[arg(
+        long,
+        env = "SILHOUETTE_HSL_TLS_LISTEN",
+        value_name = "ADDRESS:PORT",
+        value_parser = socket,
+        help_heading = "BIG-IPs"
+    )]
+    #[serde(deserialize_with = "de_socket")]
+    pub hsl_tls_listen: Option<SocketAddr>,
+
+    /// The same over UDP, which loses records without a word: a loopback or private address [default: none]
+    #[arg(
+        long,
+        env = "SILHOUETTE_HSL_UDP_LISTEN",
+        value_name = "ADDRESS:PORT",
+        value_parser = socket,
+        help_heading = "BIG-IPs"
+    )]
+    #[serde(deserialize_with = "de_socket")]
+    pub hsl_udp_listen: Option<SocketAddr>,
+
+    /// Authorities (PEM) of the client certificates of BIG-IPs [default: tls_client_ca]
+    #[arg(
+        long,
+        env = "SILHOUETTE_HSL_CLIENT_CA",
+        value_name = "FILE",
+        help_heading = "BIG-IPs"
+    )]
+    pub hsl_client_ca: Option<PathBuf>,
+
+    /// Headers of BIG-IPs' exchanges whose values are replaced, as in the shims' redact_headers [default: that of the shims]
+    #[arg(
+        long,
+        env = "SILHOUETTE_HSL_REDACT_HEADERS",
+        value_name = "NAMES",
+        help_heading = "BIG-IPs"
+    )]
+    pub hsl_redact_headers: Option<String>,
+
+    /// The same for query parameters, as in redact_query [default: that of the shims]
+    #[arg(
+        long,
+        env = "SILHOUETTE_HSL_REDACT_QUERY",
+        value_name = "NAMES",
+        help_heading = "BIG-IPs"
+    )]
+    pub hsl_redact_query: Option<String>,
+
+    /// The same for fields of bodies, as in redact_json [default: that of the shims]
+    #[arg(
+        long,
+        env = "SILHOUETTE_HSL_REDACT_JSON",
+        value_name = "NAMES",
+        help_heading = "BIG-IPs"
+    )]
+    pub hsl_redact_json: Option<String>,
+
+    /// Media types whose bodies are kept of BIG-IPs' exchanges, as in content_types [default: that of the shims]
+    #[arg(
+        long,
+        env = "SILHOUETTE_HSL_CONTENT_TYPES",
+        value_name = "TYPES",
+        help_heading = "BIG-IPs"
+    )]
+    pub hsl_content_types: Option<String>,
+
     /// Accept telemetry and serve documents without a token on addresses that are not loopback [default: false]
     #[arg(long, env = "SILHOUETTE_ALLOW_ANONYMOUS", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Who may send")]
     pub allow_anonymous: Option<bool>,
@@ -343,7 +421,8 @@ impl Settings {
         let (a, b) = (self, other);
         first_of!(a, b;
             listen, admin_listen, admin_hosts, admin_tls, max_connections, header_timeout, tls_cert, tls_key,
-            tls_client_ca, allow_anonymous, data_dir, journal_limit, checkpoint_interval, checkpoint_bytes,
+            tls_client_ca, hsl_listen, hsl_tls_listen, hsl_udp_listen, hsl_client_ca, hsl_redact_headers, hsl_redact_query,
+            hsl_redact_json, hsl_content_types, allow_anonymous, data_dir, journal_limit, checkpoint_interval, checkpoint_bytes,
             disk_reserve, max_message, ingest_buffer, learn_buffer, max_body, max_hosts, host_memory, model_memory,
             rules, stale_after, drop_after, minimum_operations, settle, settle_limit, outbox_bytes, seen_interval, learners, log, log_format)
     }

@@ -118,6 +118,14 @@ impl ClientStreamingService<Bytes> for Export {
                 .map_err(|_| Status::deadline_exceeded("the message took longer than a minute"))?
                 .map_err(|status| telemetry.undecodable(status, &caller))?;
             let batch = message.ok_or_else(|| Status::invalid_argument("there is no message"))?;
+            // Its end as well: a call that is answered before it is reset, and HTTP/2 bears about a thousand resets of a connection.
+            let more = tokio::time::timeout(super::PATIENCE, messages.message())
+                .await
+                .map_err(|_| Status::deadline_exceeded("the call had no end within ten seconds"))?
+                .map_err(|status| telemetry.undecodable(status, &caller))?;
+            if more.is_some() {
+                return Err(Status::invalid_argument("there is more than one message"));
+            }
             let room = telemetry.room_soon(batch.len()).await?;
             let (_, pending) = telemetry.submit(batch, room, &caller)?;
             telemetry.answer(pending).await.map(tonic::Response::new)

@@ -20,6 +20,8 @@ pub struct Collector {
     child: Child,
     pub telemetry: SocketAddr,
     pub admin: SocketAddr,
+    /// What it said first.
+    line: String,
     log: PathBuf,
 }
 
@@ -90,15 +92,12 @@ impl Collector {
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
-        let address = |key: &str| {
-            line.split_whitespace()
-                .find_map(|word| word.strip_prefix(key)?.strip_prefix('=')?.parse().ok())
-        };
-        match (address("telemetry"), address("admin")) {
+        match (address(&line, "telemetry"), address(&line, "admin")) {
             (Some(telemetry), Some(admin)) => Ok(Collector {
                 child,
                 telemetry,
                 admin,
+                line,
                 log,
             }),
             _ => {
@@ -106,6 +105,11 @@ impl Collector {
                 Err(std::fs::read_to_string(log).unwrap())
             }
         }
+    }
+
+    /// Another listener of it, such as `hsl`.
+    pub fn address(&self, name: &str) -> SocketAddr {
+        address(&self.line, name).unwrap_or_else(|| panic!("no {name} in {:?}", self.line))
     }
 
     pub fn pid(&self) -> u32 {
@@ -187,6 +191,11 @@ impl Drop for Collector {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn address(line: &str, name: &str) -> Option<SocketAddr> {
+    line.split_whitespace()
+        .find_map(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
 }
 
 /// An HTTP answer.
