@@ -23,10 +23,18 @@ pub struct Collector {
     process: Process,
     args: Vec<String>,
     data_dir: PathBuf,
-    telemetry: SocketAddr,
-    admin: SocketAddr,
+    listening: Listening,
     log: PathBuf,
     _dir: TempDir,
+}
+
+/// What its one line on stdout says: where it listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Listening {
+    telemetry: SocketAddr,
+    admin: SocketAddr,
+    hsl: Option<SocketAddr>,
+    hsl_udp: Option<SocketAddr>,
 }
 
 impl Collector {
@@ -47,17 +55,29 @@ impl Collector {
         Self::launch(dir, data_dir.to_owned(), args)
     }
 
+    /// The same with `--hsl-listen` on a free port, and a key that was created before; and that key.
+    pub fn start_with_hsl_key(name: &str, args: &[&str]) -> Result<(Collector, String)> {
+        let dir = tempfile::Builder::new()
+            .prefix("silhouette-collector-")
+            .tempdir()?;
+        let data_dir = dir.path().join("data");
+        let key = create_hsl_key(&data_dir, name)?;
+        // A port of its own choice would be another one after a restart.
+        let listen = format!("127.0.0.1:{}", process::free_port()?);
+        let args = [&["--hsl-listen", &listen], args].concat();
+        Ok((Self::launch(dir, data_dir, &args)?, key))
+    }
+
     fn launch(dir: TempDir, data_dir: PathBuf, args: &[&str]) -> Result<Collector> {
         let log = dir.path().join("collector.log");
         let args: Vec<String> = args.iter().map(|&a| a.to_owned()).collect();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (process, telemetry, admin) = serve(&data_dir, &log, &args, any, any)?;
+        let (process, listening) = serve(&data_dir, &log, &args, any, any)?;
         Ok(Collector {
             process,
             args,
             data_dir,
-            telemetry,
-            admin,
+            listening,
             log,
             _dir: dir,
         })
@@ -65,22 +85,40 @@ impl Collector {
 
     /// Where shims send to.
     pub fn telemetry(&self) -> SocketAddr {
-        self.telemetry
+        self.listening.telemetry
     }
 
     /// Where people look.
     pub fn admin(&self) -> SocketAddr {
-        self.admin
+        self.listening.admin
+    }
+
+    /// Where BIG-IPs send records to by TCP.
+    ///
+    /// # Errors
+    /// When it was started without `--hsl-listen`.
+    pub fn hsl(&self) -> Result<SocketAddr> {
+        self.listening.hsl.context("there is no --hsl-listen")
+    }
+
+    /// The same by UDP.
+    ///
+    /// # Errors
+    /// When it was started without `--hsl-udp-listen`.
+    pub fn hsl_udp(&self) -> Result<SocketAddr> {
+        self.listening
+            .hsl_udp
+            .context("there is no --hsl-udp-listen")
     }
 
     /// The telemetry address as a URL for `silhouette_collector`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.telemetry)
+        format!("http://{}", self.listening.telemetry)
     }
 
     /// The same for TLS, by a name that [`crate::tls`]'s certificates carry.
     pub fn tls_url(&self) -> String {
-        format!("https://localhost:{}", self.telemetry.port())
+        format!("https://localhost:{}", self.listening.telemetry.port())
     }
 
     /// Its data directory.
@@ -100,13 +138,13 @@ impl Collector {
 
     /// GET on the admin address.
     pub fn get(&self, path: &str) -> Result<Answer> {
-        curl([format!("http://{}{path}", self.admin)])
+        curl([format!("http://{}{path}", self.listening.admin)])
     }
 
     /// Sum over all lines of a metric whose name is `name` and whose labels contain `labels` (a part of the text between
     /// the braces, or empty). 0 when there is none.
     pub fn metric(&self, name: &str, labels: &str) -> Result<f64> {
-        let text = curl::get_ok(&format!("http://{}/metrics", self.admin))?.text();
+        let text = curl::get_ok(&format!("http://{}/metrics", self.listening.admin))?.text();
         Ok(sum_of(&text, name, labels))
     }
 
@@ -114,7 +152,7 @@ impl Collector {
     pub fn document(&self, host: &str) -> Result<Value> {
         curl::get_ok(&format!(
             "http://{}/v1/hosts/{host}/openapi.json",
-            self.admin
+            self.listening.admin
         ))?
         .json()
     }
@@ -142,6 +180,31 @@ impl Collector {
             let error = String::from_utf8_lossy(&output.stderr);
             format!("no token in {said:?} {error}")
         })
+    }
+
+    /// Creates a key for a BIG-IP in its data directory, as an operator does. A running collector notices within a second.
+    pub fn hsl_key(&self, name: &str) -> Result<String> {
+        create_hsl_key(&self.data_dir, name)
+    }
+
+    /// Revokes it. A running collector notices within a second.
+    pub fn revoke_hsl_key(&self, name: &str) -> Result<()> {
+        hsl_keys(&self.data_dir, &["revoke", name]).map(|_| ())
+    }
+
+    /// How the records of BIG-IPs stand, summed over all TMMs: a member of the senders in `/v1/hsl`, such as `received`.
+    pub fn hsl_sum(&self, member: &str) -> Result<u64> {
+        let all = self.get("/v1/hsl")?.json()?;
+        let senders = all["senders"].as_array().context("senders")?;
+        Ok(senders.iter().filter_map(|one| one[member].as_u64()).sum())
+    }
+
+    /// How many records were refused for a reason.
+    pub fn hsl_refused(&self, reason: &str) -> Result<u64> {
+        let all = self.get("/v1/hsl")?.json()?;
+        let kinds = all["refused"].as_array().context("refused")?;
+        let kinds = kinds.iter().filter(|kind| kind["reason"] == reason);
+        Ok(kinds.filter_map(|kind| kind["count"].as_u64()).sum())
     }
 
     /// SIGKILL: the power cut.
@@ -172,14 +235,13 @@ impl Collector {
 
     /// Starts it again after it was ended: same data, same ports.
     pub fn restart(&mut self) -> Result<()> {
-        let (process, telemetry, admin) = serve(
+        (self.process, self.listening) = serve(
             &self.data_dir,
             &self.log,
             &self.args,
-            self.telemetry,
-            self.admin,
+            self.listening.telemetry,
+            self.listening.admin,
         )?;
-        (self.process, self.telemetry, self.admin) = (process, telemetry, admin);
         Ok(())
     }
 }
@@ -244,6 +306,28 @@ pub fn anonymous(template: &str) -> String {
     out
 }
 
+fn create_hsl_key(data_dir: &Path, name: &str) -> Result<String> {
+    let said = hsl_keys(data_dir, &["create", "--name", name])?;
+    let key = said
+        .split_whitespace()
+        .find(|word| word.starts_with("silk_"));
+    key.map(str::to_owned)
+        .with_context(|| format!("no key in {said:?}"))
+}
+
+/// `silhouette-collector hsl-key` with these arguments; what it says on stdout.
+fn hsl_keys(data_dir: &Path, arguments: &[&str]) -> Result<String> {
+    let mut command = std::process::Command::new(artifacts::collector()?);
+    command.arg("hsl-key").args(arguments);
+    command.arg("--data-dir").arg(data_dir);
+    let output = command.output()?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        bail!("hsl-key {arguments:?}: {error}");
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 fn sum_of(text: &str, name: &str, labels: &str) -> f64 {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines
@@ -261,7 +345,7 @@ fn serve(
     args: &[String],
     telemetry: SocketAddr,
     admin: SocketAddr,
-) -> Result<(Process, SocketAddr, SocketAddr)> {
+) -> Result<(Process, Listening)> {
     let mut command = process::tied(artifacts::collector()?);
     command.arg("serve").arg("--data-dir").arg(data_dir);
     command
@@ -294,16 +378,16 @@ fn serve(
                 std::fs::read_to_string(log).unwrap_or_default()
             );
         }
-        if let Some((telemetry, admin)) = addresses(&line) {
+        if let Some(listening) = addresses(&line) {
             // Whatever else it prints must not fill the pipe.
             std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-            return Ok((process, telemetry, admin));
+            return Ok((process, listening));
         }
     }
 }
 
-/// `listening telemetry=ADDR admin=ADDR`
-fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+/// `listening telemetry=ADDR admin=ADDR hsl=ADDR hsl_udp=ADDR`, the last two where there are such.
+fn addresses(line: &str) -> Option<Listening> {
     let rest = line.trim().strip_prefix("listening ")?;
     let value = |key: &str| {
         rest.split_whitespace()
@@ -311,7 +395,12 @@ fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
             .parse()
             .ok()
     };
-    Some((value("telemetry=")?, value("admin=")?))
+    Some(Listening {
+        telemetry: value("telemetry=")?,
+        admin: value("admin=")?,
+        hsl: value("hsl="),
+        hsl_udp: value("hsl_udp="),
+    })
 }
 
 #[cfg(test)]
@@ -320,13 +409,15 @@ mod tests {
 
     #[test]
     fn reads_the_addresses_line() {
-        let found = addresses("listening telemetry=127.0.0.1:4320 admin=127.0.0.1:4321\n");
+        let found = addresses(
+            "listening telemetry=127.0.0.1:4320 admin=127.0.0.1:4321 hsl_udp=127.0.0.1:4322\n",
+        )
+        .unwrap();
+        assert_eq!(found.telemetry.port(), 4320);
+        assert_eq!(found.admin.port(), 4321);
         assert_eq!(
-            found,
-            Some((
-                "127.0.0.1:4320".parse().unwrap(),
-                "127.0.0.1:4321".parse().unwrap()
-            ))
+            (found.hsl, found.hsl_udp.map(|udp| udp.port())),
+            (None, Some(4322))
         );
         assert_eq!(addresses("something else"), None);
     }

@@ -1,4 +1,4 @@
-//! What the tests that cross parts stand on: a real nginx with the built module, a real collector, a real catalog, a collector that
+//! What the tests that cross parts stand on: a real nginx with the built module, an emulated BIG-IP with the real iRule, a real collector, a real catalog, a collector that
 //! records, an origin that answers oddly on demand, a bookshop to try things on, and clients that play with it.
 //!
 //! In: binaries that are built already (see [`artifacts`]). Out: running processes on loopback, free ports, that are gone
@@ -9,6 +9,7 @@
 //! something simpler.
 
 pub mod artifacts;
+pub mod bigip;
 pub mod bookshop;
 pub mod browser;
 pub mod calls;
@@ -19,6 +20,7 @@ pub mod envoy;
 pub mod estate;
 pub mod exchange;
 pub mod flood;
+pub mod logpool;
 pub mod matrix;
 pub mod nginx;
 pub mod origin;
@@ -31,11 +33,13 @@ pub mod visitor;
 pub mod workerd;
 pub mod zone;
 
+pub use bigip::BigIp;
 pub use catalog::Catalog;
 pub use collector::Collector;
 pub use curl::{Answer, curl};
 pub use envoy::Envoy;
 pub use flood::flood;
+pub use logpool::LogPool;
 pub use nginx::Nginx;
 pub use origin::Origin;
 pub use recording::Recording;

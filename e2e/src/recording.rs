@@ -1,7 +1,8 @@
 //! A telemetry server that keeps what shims send, decoded, and misbehaves on demand.
 //!
-//! In: gRPC and gRPC-Web `TelemetryService` on a loopback port. Out: exchanges and batches to look at. Used where a test needs to see
-//! the wire; whether the collector understands it is tested with the collector.
+//! In: gRPC and gRPC-Web `TelemetryService` on a loopback port, and records of BIG-IPs on another one ([`Recording::hsl`]), read by the
+//! collector's own code. Out: exchanges and batches to look at. Used where a test needs to see the wire; whether the collector
+//! understands it is tested with the collector.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -10,15 +11,25 @@ use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
+use prost::Message as _;
+use silhouette_collector::budget::Budget;
+use silhouette_collector::hsl::exchange::Redaction;
+use silhouette_collector::hsl::gaps::{Gaps, Sent};
+use silhouette_collector::hsl::keys::{Keyring, KeysInForce};
+use silhouette_collector::hsl::listener;
+use silhouette_collector::hsl::refused::{Kind, Refused};
+use silhouette_collector::metrics::Metrics;
+use silhouette_collector::writer::{Kept, NotKept, Submission};
 use silhouette_proto::telemetry::v1::telemetry_service_server::{
     TelemetryService, TelemetryServiceServer,
 };
 use silhouette_proto::telemetry::v1::{Exchange, ExportRequest, ExportResponse};
+use silhouette_serving::refusals::Refusals;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -51,6 +62,31 @@ pub enum Behaviour {
     Close,
     /// Acknowledges with this hint to wait.
     RetryAfter(Duration),
+}
+
+/// Where a BIG-IP's records go to.
+#[derive(Debug, Clone)]
+pub struct Hsl {
+    /// Takes connections and, on the same port, datagrams.
+    pub address: SocketAddr,
+    /// The key's name.
+    pub key_id: String,
+    /// The key, as the rule gets it.
+    pub secret: String,
+    gaps: Arc<Gaps>,
+    refused: Arc<Refused>,
+}
+
+impl Hsl {
+    /// What came from each TMM, and what is missing.
+    pub fn sent(&self) -> Vec<Sent> {
+        self.gaps.list()
+    }
+
+    /// What was refused, by reason, with samples.
+    pub fn refused(&self) -> Vec<Kind> {
+        self.refused.list()
+    }
 }
 
 /// The running server.
@@ -130,6 +166,63 @@ impl Recording {
     /// For `silhouette_collector`, TLS.
     pub fn tls_url(&self) -> String {
         format!("https://localhost:{}", self.address.port())
+    }
+
+    /// Takes records of BIG-IPs too, on a port of their own, under a key made up for it. A record is kept like a batch that a shim sent.
+    /// HSL knows no answers: of the behaviours those that refuse a batch make the receiver submit it again each second.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn hsl(&self) -> Result<Hsl> {
+        let runtime = self.runtime.as_ref().context("the server is over")?;
+        let (tcp, udp) = runtime.block_on(async {
+            let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let udp = UdpSocket::bind(tcp.local_addr()?).await?;
+            Ok::<_, std::io::Error>((tcp, udp))
+        })?;
+        let address = tcp.local_addr()?;
+        let (key_id, secret) = ("bigip-test", "silk_of-a-recording");
+        let metrics = Arc::new(Metrics::default());
+        let now = silhouette_collector::unix_millis() / 1000;
+        let gaps = Arc::new(Gaps::new(now, HashMap::new(), metrics.hsl_lost.clone()));
+        let refused = Arc::new(Refused::new(Refusals::new(metrics.hsl_refused.clone())));
+        let (submissions, queue) = std::sync::mpsc::channel();
+        let (end, ending) = tokio::sync::watch::channel(false);
+        let receiver = Arc::new(listener::Hsl::new(listener::Parts {
+            submissions,
+            budget: Budget::new(64 << 20),
+            keys: Arc::new(KeysInForce::fixed(Keyring::new([(key_id, secret)])?)),
+            policy: Arc::new(Redaction::default().policy()?),
+            gaps: gaps.clone(),
+            refused: refused.clone(),
+            refusals: Arc::new(Refusals::new(metrics.refused.clone())),
+            shims: Arc::default(),
+            metrics,
+            patience: Duration::from_secs(60),
+            ending,
+        }));
+        let shared = self.shared.clone();
+        std::thread::spawn(move || {
+            keep(&queue, &shared);
+            drop(end);
+        });
+        let datagrams = receiver.clone();
+        runtime.spawn(async move { datagrams.datagrams("hsl_udp", udp).await });
+        let shared = self.shared.clone();
+        runtime.spawn(async move {
+            while let Ok((stream, peer)) = tcp.accept().await {
+                shared.lock().connections += 1;
+                let receiver = receiver.clone();
+                tokio::spawn(async move { receiver.stream("hsl", stream, peer).await });
+            }
+        });
+        Ok(Hsl {
+            address,
+            key_id: key_id.into(),
+            secret: secret.into(),
+            gaps,
+            refused,
+        })
     }
 
     /// Changes how it answers from now on.
@@ -336,6 +429,41 @@ impl Keeper {
             _ => {}
         }
         Ok(Some(answer))
+    }
+}
+
+/// Keeps what the receiver of records submits, until it is gone.
+fn keep(queue: &std::sync::mpsc::Receiver<Submission>, shared: &Shared) {
+    for submission in queue {
+        let behaviour = shared.lock().behaviour.clone();
+        if refusal(&behaviour).is_some() {
+            let refused = NotKept("the recording refuses".into());
+            let _ = submission.answer.send(Err(refused));
+            continue;
+        }
+        // Only the collector's own code writes it.
+        let Ok(batch) = ExportRequest::decode(submission.payload) else {
+            continue;
+        };
+        let fresh = {
+            let mut state = shared.lock();
+            state.received += batch.exchanges.len() as u64;
+            let instance = submission.instance.to_vec();
+            let times = state.seen.entry((instance, batch.sequence)).or_insert(0);
+            *times += 1;
+            let fresh = *times == 1;
+            if fresh {
+                state.batches.push(batch);
+            }
+            fresh
+        };
+        shared.changed.notify_all();
+        let kept = if fresh {
+            Kept::Durable
+        } else {
+            Kept::Duplicate
+        };
+        let _ = submission.answer.send(Ok(kept));
     }
 }
 

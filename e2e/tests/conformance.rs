@@ -17,25 +17,27 @@ use silhouette_e2e::nginx::capturing;
 use silhouette_e2e::play::{Play, play};
 use silhouette_e2e::process::wait_until;
 use silhouette_e2e::workerd::Setup;
-use silhouette_e2e::{Collector, Envoy, Nginx, Workerd};
+use silhouette_e2e::{BigIp, Collector, Envoy, Nginx, Workerd, bigip};
 
 const HOST: &str = "shop.example";
+const BIGIP: &str = "bigip-1";
 const REQUESTS: u64 = 3000;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Starts a gateway with its shim in front of the shop: its base URL, and what keeps it running.
-type Start = fn(&Collector, SocketAddr) -> Result<(String, Box<dyn Any>)>;
+/// Starts a gateway with its shim in front of the shop, with the collector's key for a BIG-IP: its base URL, and what keeps it running.
+type Start = fn(&Collector, SocketAddr, &str) -> Result<(String, Box<dyn Any>)>;
 
-const GATEWAYS: [(&str, Start); 3] = [
+const GATEWAYS: [(&str, Start); 4] = [
     ("nginx", nginx),
     ("envoy", envoy),
     ("cloudflare", cloudflare),
+    ("f5", f5),
 ];
 
 /// The play is as fast as it can be; here nothing may be lost, or the documents stand on other evidence.
 const QUEUE_BYTES: &str = "32m";
 
-fn nginx(collector: &Collector, shop: SocketAddr) -> Result<(String, Box<dyn Any>)> {
+fn nginx(collector: &Collector, shop: SocketAddr, _: &str) -> Result<(String, Box<dyn Any>)> {
     let shop = format!("http://{shop}");
     let nginx = Nginx::start(1, |layout| {
         let more = format!("access_log off; silhouette_queue_bytes {QUEUE_BYTES};");
@@ -44,7 +46,7 @@ fn nginx(collector: &Collector, shop: SocketAddr) -> Result<(String, Box<dyn Any
     Ok((nginx.url(""), Box::new(nginx)))
 }
 
-fn envoy(collector: &Collector, shop: SocketAddr) -> Result<(String, Box<dyn Any>)> {
+fn envoy(collector: &Collector, shop: SocketAddr, _: &str) -> Result<(String, Box<dyn Any>)> {
     let more = json!({ "queue_bytes": QUEUE_BYTES });
     let envoy = Envoy::start(silhouette_e2e::envoy::Setup::capturing(
         collector.telemetry(),
@@ -54,18 +56,26 @@ fn envoy(collector: &Collector, shop: SocketAddr) -> Result<(String, Box<dyn Any
     Ok((envoy.url(""), Box::new(envoy)))
 }
 
-fn cloudflare(collector: &Collector, shop: SocketAddr) -> Result<(String, Box<dyn Any>)> {
+fn cloudflare(collector: &Collector, shop: SocketAddr, _: &str) -> Result<(String, Box<dyn Any>)> {
     let more = json!({ "queue_bytes": QUEUE_BYTES });
     let workerd = Workerd::start(&Setup::capturing(&collector.url(), shop, &more)?)?;
     Ok((workerd.url(""), Box::new(workerd)))
 }
 
+fn f5(collector: &Collector, shop: SocketAddr, hsl_key: &str) -> Result<(String, Box<dyn Any>)> {
+    // A rule keeps 8 KiB of a body unless told otherwise; the others keep more than the shop ever sends.
+    let more = [("max_request_body", "64k"), ("max_response_body", "64k")];
+    let setup = bigip::Setup::capturing(collector.hsl()?, (BIGIP, hsl_key), shop, &more);
+    let bigip = BigIp::start(&setup)?;
+    Ok((bigip.url(""), Box::new(bigip)))
+}
+
 /// The document that comes of the play through one gateway, as text, without `x-silhouette`; and how many exchanges it stands on.
 fn reconstructed(start: Start) -> Result<(String, u64)> {
     let shop = Bookshop::start()?;
-    let collector = Collector::start(&[])?;
+    let (collector, hsl_key) = Collector::start_with_hsl_key(BIGIP, &[])?;
     let address = shop.url().trim_start_matches("http://").parse()?;
-    let (base, _gateway) = start(&collector, address)?;
+    let (base, _gateway) = start(&collector, address, &hsl_key)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let summary = runtime.block_on(play(
         Play {

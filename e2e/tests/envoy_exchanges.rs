@@ -70,6 +70,8 @@ impl Bench {
             coded_bodies: true,
             unanswered: true,
             whole_bodies: true,
+            awaited_bodies: true,
+            broken_answers: true,
         };
         let front = Front {
             http: envoy.url(""),

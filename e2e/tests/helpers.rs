@@ -1,8 +1,11 @@
 //! The helpers themselves, so that a fault in them is not taken for one in what they test.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Result;
+use base64::Engine as _;
+use silhouette_collector::hsl::record::signed;
 use silhouette_e2e::recording::Behaviour;
 use silhouette_e2e::tls::Authority;
 use silhouette_e2e::{Nginx, Origin, Recording, curl};
@@ -104,6 +107,48 @@ fn recording_keeps_each_batch_once_and_misbehaves_on_demand() -> Result<()> {
     })?;
     assert_eq!(recording.wait_for(2, Duration::from_secs(5))?.len(), 2);
     assert_eq!(recording.received_with_resends(), 4);
+    Ok(())
+}
+
+#[test]
+fn recording_takes_records_of_bigips() -> Result<()> {
+    let recording = Recording::start()?;
+    let hsl = recording.hsl()?;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+    let now = now.as_secs();
+    let head = base64::engine::general_purpose::STANDARD
+        .encode("GET /books HTTP/1.1\r\nhost: shop\r\n\r\n");
+    let record = |sequence: u64| {
+        let fields = format!(
+            "{now:08x}00000001 0 {sequence} - - {now} 1 2 - - - - - - - 1.1 - - - {head} - - -"
+        );
+        signed(&hsl.key_id, &hsl.secret, fields.as_bytes())
+    };
+    recording.behave(Behaviour::Unavailable);
+    let mut stream = std::net::TcpStream::connect(hsl.address)?;
+    stream.write_all(&[record(1), record(3), record(1), b"junk\n".to_vec()].concat())?;
+    let socket = std::net::UdpSocket::bind(("127.0.0.1", 0))?;
+    socket.send_to(&record(4), hsl.address)?;
+    recording.behave(Behaviour::Accept);
+    let exchanges = recording.wait_for(3, Duration::from_secs(20))?;
+    assert!(
+        exchanges
+            .iter()
+            .all(|exchange| exchange.authority == "shop")
+    );
+    let until = std::time::Instant::now() + Duration::from_secs(20);
+    let sent = || {
+        hsl.sent()
+            .pop()
+            .map(|sent| (sent.captured, sent.received, sent.late, sent.doubled))
+    };
+    while (sent() != Some((4, 3, 1, 1)) || hsl.refused().is_empty())
+        && std::time::Instant::now() < until
+    {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(sent(), Some((4, 3, 1, 1)));
+    assert_eq!(hsl.refused()[0].reason, "not_a_record");
     Ok(())
 }
 

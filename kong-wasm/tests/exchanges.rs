@@ -61,6 +61,8 @@ fn run(case: Case) -> Result<()> {
             coded_bodies: true,
             unanswered: true,
             whole_bodies: true,
+            awaited_bodies: true,
+            broken_answers: true,
         },
     };
     let stand = Stand {

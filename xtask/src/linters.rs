@@ -56,29 +56,33 @@ pub(crate) fn run(tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
-/// Validates a file per argument after the first, which is the schema; says what is wrong and exits 1.
+/// Validates a file against a schema; says what is wrong, where there are alternatives of the likeliest, and exits 1.
 const VALIDATE: &str = "
 import json, sys
 from jsonschema import Draft7Validator
-schema, *files = sys.argv[1:]
-validator = Draft7Validator(json.load(open(schema)))
-errors = [(file, error) for file in files for error in validator.iter_errors(json.load(open(file)))]
-for file, error in errors:
-    print(file, error.json_path, error.message[:300])
-sys.exit(bool(errors))
+from jsonschema.exceptions import best_match
+schema, file = sys.argv[1:]
+error = best_match(Draft7Validator(json.load(open(schema))).iter_errors(json.load(open(file))))
+if error:
+    sys.exit(f'{error.json_path}: {error.message[:300]}')
 ";
+
+/// Whether a schema (draft 7) takes a file.
+///
+/// # Errors
+/// When it does not, with what is wrong.
+pub(crate) fn valid(schema: &Path, file: &Path) -> Result<()> {
+    let mut python = command::program(workspace::tools().join("installers/bin/python"));
+    python.args(["-c", VALIDATE]).args([schema, file]);
+    command::output(&mut python).map(drop)
+}
 
 /// Reports of `check` and `diff` against the schema OASIS publishes of SARIF 2.1.0; and one that is no SARIF, so that it is
 /// known that the schema refuses.
 pub(crate) fn sarif(tally: &mut Tally) -> Result<()> {
     let dir = workspace::target().join("reports");
     std::fs::create_dir_all(&dir)?;
-    // The library comes with openapi-spec-validator, which stands on it.
-    let validate = |file: &Path| {
-        let mut python = command::program(workspace::tools().join("python/bin/python"));
-        python.args(["-c", VALIDATE]).arg(install::sarif_schema());
-        command::output(python.arg(file))
-    };
+    let validate = |file: &Path| valid(&install::sarif_schema(), file);
     let program = workspace::built("dev").join("silhouette-collector");
     let descriptions = workspace::root().join("collector/tests/check");
     let runs: [(&str, &[&str]); 5] = [
@@ -98,7 +102,7 @@ pub(crate) fn sarif(tally: &mut Tally) -> Result<()> {
         let verdict = validate(&file);
         tally.one(verdict.is_ok());
         match verdict {
-            Ok(_) => println!("{kind} {}: valid SARIF", args.join(" ")),
+            Ok(()) => println!("{kind} {}: valid SARIF", args.join(" ")),
             Err(error) => println!("{kind} {}: {error:#}", args.join(" ")),
         }
         text = std::fs::read_to_string(&file)?;

@@ -10,8 +10,10 @@ mod command;
 mod filter;
 mod fuzz;
 mod install;
+mod installers;
 mod linters;
 mod package;
+mod package_f5;
 mod package_service;
 mod suite;
 mod tally;
@@ -57,7 +59,7 @@ enum Task {
     Bench(bench::Args),
     /// Fuzz every parser that meets the network
     Fuzz(fuzz::Args),
-    /// Package the module for nginx, the collector or the catalog for Debian, the filter for Kong, Envoy and Istio, or the Worker for Cloudflare
+    /// Package the module for nginx, the collector or the catalog for Debian, the filter for Kong, Envoy and Istio, the Worker for Cloudflare, or the iRule for F5 BIG-IP
     Package(package::Args),
     /// Regenerate the bindings of the wire contract after a change of the .proto
     Proto,

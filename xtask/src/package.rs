@@ -1,5 +1,5 @@
 //! `cargo xtask package nginx`: the module as a Debian package; `package kong`: the filter for Kong, Envoy and Istio; `package
-//! cloudflare`: the Worker.
+//! cloudflare`: the Worker; `package f5`: the iRule, as `package_f5` makes it, judged.
 //!
 //! In: the module, which it builds in the release profile, the templates in `deploy/nginx/debian/`, and what `nginx-dev` says about the
 //! ABI of the nginx it was built against. Out: a `.deb` under `target/package/` that depends on exactly that ABI. Needs
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::{command, filter, package_service, worker, workspace};
+use crate::{command, filter, installers, package_service, worker, workspace};
 
 /// What to package.
 #[derive(Debug, clap::Args)]
@@ -33,6 +33,8 @@ enum What {
     Kong,
     /// The Worker for Cloudflare, from which wrangler deploys
     Cloudflare,
+    /// The iRule for F5 BIG-IP, with all that it is installed with
+    F5,
 }
 
 /// `cargo xtask package WHAT`.
@@ -46,6 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         What::Catalog => package_service::CATALOG.package()?,
         What::Kong => kong(&filter::build()?)?,
         What::Cloudflare => cloudflare(&worker::build()?)?,
+        What::F5 => installers::package()?,
     };
     println!("{}", package.display());
     Ok(ExitCode::SUCCESS)
@@ -113,7 +116,7 @@ pub(crate) fn cloudflare(built: &worker::Built) -> Result<PathBuf> {
 }
 
 /// Writes `SHA256SUMS` of files into the folder they are in.
-fn checksums(folder: &Path, files: &[&str]) -> Result<()> {
+pub(crate) fn checksums(folder: &Path, files: &[&str]) -> Result<()> {
     let mut sums = command::program("sha256sum");
     let sums = command::output(sums.current_dir(folder).args(files))?;
     std::fs::write(folder.join("SHA256SUMS"), sums)

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::tally::Tally;
-use crate::{command, filter, install, linters, package, up, worker, workspace};
+use crate::{command, filter, install, installers, linters, package, up, worker, workspace};
 
 /// Flags of `test`.
 #[derive(Debug, clap::Args)]
@@ -57,6 +57,9 @@ pub(crate) fn run(_: &Args) -> Result<ExitCode> {
         });
         suite.step("tests", tests);
         suite.step("the shims' core on WebAssembly", wasm);
+        suite.step("what installs the iRule", |tally| {
+            installers::run(tally).map(drop)
+        });
         suite.step("linters on sample documents", linters::run);
         suite.step("reports against the schema of SARIF", linters::sarif);
         suite.step("up --check", |tally| {

@@ -167,7 +167,10 @@ pub fn expect_continue(stand: &Stand<'_>) -> Result<()> {
         (200, 200),
         "not the 100"
     );
-    assert_eq!(text(&request_body(&exchange)), "go on");
+    let kept = request_body(&exchange);
+    let shown = stand.front.traits.awaited_bodies;
+    assert_eq!(text(&kept), if shown { "go on" } else { "" });
+    assert_eq!(kept.original_size, 5);
     Ok(())
 }
 

@@ -80,7 +80,7 @@ pub struct Traits {
     pub grpc: bool,
     /// It passes trailers of HTTP/1.1 responses.
     pub trailers: bool,
-    /// What it answers for an origin that is down or hangs up.
+    /// What it answers for an origin that is down or hangs up; 0 when it answers nothing and breaks the connection.
     pub bad_gateway: u16,
     /// It shows header lines as they were sent: in order, several of one name apart, byte by byte. Else names are sorted, values
     /// of one name are joined, `set-cookie` apart, and what is no UTF-8 is replaced.
@@ -96,6 +96,10 @@ pub struct Traits {
     /// It shows bodies to their end, whether they are kept or not. Else nothing is known of what is not kept but that it
     /// is there, and the size its head announces, if it does.
     pub whole_bodies: bool,
+    /// It shows bodies whose sender waits for a 100 before it sends them. Else nothing is known but their size.
+    pub awaited_bodies: bool,
+    /// It shows that an answer broke off. Else what came counts as the beginning of what its head announces.
+    pub broken_answers: bool,
 }
 
 /// A case's surroundings.

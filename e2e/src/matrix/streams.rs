@@ -77,6 +77,20 @@ fn events(stand: &Stand<'_>, base: &str, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// The body of an answer in chunks, whichever these are.
+fn unchunked(answer: &str) -> String {
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    let mut lines = body.split("\r\n");
+    let mut plain = String::new();
+    while let (Some(size), Some(data)) = (lines.next(), lines.next()) {
+        if usize::from_str_radix(size, 16) != Ok(data.len()) {
+            break;
+        }
+        plain.push_str(data);
+    }
+    plain
+}
+
 /// Trailers are no part of the body and do not leave the exchange open.
 pub fn trailers_pass(stand: &Stand<'_>) -> Result<()> {
     stand.recording.clear();
@@ -86,7 +100,7 @@ pub fn trailers_pass(stand: &Stand<'_>) -> Result<()> {
     )?;
     let answer = String::from_utf8_lossy(&answer).into_owned();
     assert!(
-        answer.starts_with("HTTP/1.1 200") && answer.contains("{\"trailers\":true}"),
+        answer.starts_with("HTTP/1.1 200") && unchunked(&answer) == "{\"trailers\":true}",
         "{answer}"
     );
     assert_eq!(

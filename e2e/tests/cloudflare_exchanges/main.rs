@@ -62,6 +62,8 @@ impl Bench {
             // What nobody answered is an error of the client's alone.
             unanswered: false,
             whole_bodies: false,
+            awaited_bodies: true,
+            broken_answers: true,
         };
         let front = Front {
             http: zone.url(""),

@@ -142,6 +142,8 @@ server {{
             coded_bodies: true,
             unanswered: true,
             whole_bodies: true,
+            awaited_bodies: true,
+            broken_answers: true,
         };
         let front = Front {
             http: nginx.url(""),

@@ -33,6 +33,8 @@ enum What {
     Envoy(envoy::Args),
     /// What the Worker costs workerd: CPU per request beside a Worker that does nothing, latency, memory, starting
     Cloudflare(cloudflare::Args),
+    /// What the iRule does per exchange beside rules that make JSON, in Tcl; and records per second on the collector's side
+    F5(F5Args),
     /// Exchanges per second acknowledged and learnt over gRPC, beside learning in the same process; and memory
     Ingest(IngestArgs),
     /// What learning costs: a body beside only parsing it, growth, emission, memory, hostile traffic
@@ -43,6 +45,14 @@ enum What {
     Catalog(CatalogArgs),
     /// Recording one exchange in the shims' core, redaction included
     Record,
+}
+
+/// Flags of `bench f5`.
+#[derive(Debug, clap::Args)]
+struct F5Args {
+    /// How many exchanges each rule makes a record of
+    #[arg(long, value_name = "N", default_value_t = 40_000)]
+    rounds: u32,
 }
 
 /// Flags of `bench ingest`.
@@ -120,6 +130,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         What::Cloudflare(args) => {
             install::for_bench()?;
             cloudflare::run(args)?;
+        }
+        What::F5(args) => {
+            install::tcl()?;
+            let mut tclsh = command::program("tclsh");
+            command::run(tclsh.args(["f5-irule/bench/cost.tcl", &args.rounds.to_string()]))?;
+            cargo_bench("silhouette-collector", "hsl", &[])?;
         }
         What::Ingest(args) => {
             let flags = ["--hosts".to_owned(), args.hosts.to_string()];
