@@ -2,46 +2,57 @@
 
 mod collector;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use collector::{Collector, batch};
-use silhouette_proto::telemetry::v1::ExportRequest;
 use silhouette_proto::telemetry::v1::telemetry_service_client::TelemetryServiceClient;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 
 const PER_BATCH: u64 = 25;
 
-/// Streams batches from `next` on until the connection breaks; the last one acknowledged.
+/// What one shim has done.
+#[derive(Debug, Default)]
+struct Progress {
+    /// The last batch that went out.
+    sent: u64,
+    /// The last one acknowledged.
+    acknowledged: u64,
+}
+
+/// Streams the batches `from..=to` until the connection breaks or the last one is acknowledged.
 async fn stream(
     mut client: TelemetryServiceClient<Channel>,
     instance: u8,
-    acknowledged: u64,
-) -> u64 {
-    let (send, requests) = mpsc::channel::<ExportRequest>(4);
-    let sender = tokio::spawn(async move {
-        for sequence in acknowledged + 1.. {
-            // Several hosts, so that several learners are at it.
-            let host = format!("host-{}.example", sequence % 5);
-            if send
-                .send(batch(instance, sequence, &host, PER_BATCH))
-                .await
-                .is_err()
-            {
-                return;
-            }
-        }
+    from: u64,
+    to: u64,
+) -> Progress {
+    let sent = Arc::new(AtomicU64::new(0));
+    let sending = sent.clone();
+    let batches = (from..=to).map(move |sequence| {
+        sending.store(sequence, Ordering::Relaxed);
+        // Several hosts, so that several learners are at it.
+        batch(
+            instance,
+            sequence,
+            &format!("host-{}.example", sequence % 5),
+            PER_BATCH,
+        )
     });
-    let mut acknowledged = acknowledged;
-    if let Ok(responses) = client.stream(ReceiverStream::new(requests)).await {
+    let mut acknowledged = 0;
+    if let Ok(responses) = client.stream(tokio_stream::iter(batches)).await {
         let mut responses = responses.into_inner();
-        while let Ok(Some(response)) = responses.message().await {
+        while acknowledged < to
+            && let Ok(Some(response)) = responses.message().await
+        {
             acknowledged = acknowledged.max(response.acknowledged_sequence);
         }
     }
-    sender.abort();
-    acknowledged
+    Progress {
+        sent: sent.load(Ordering::Relaxed),
+        acknowledged,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,39 +65,38 @@ async fn killed_again_and_again_while_two_shims_stream() {
         "--checkpoint-bytes",
         "64k",
     ];
-    let mut acknowledged = [0, 0];
+    let mut shims = [Progress::default(), Progress::default()];
     for round in 0..12 {
         let collector = Collector::start(dir.path(), &args);
-        let (a, b) = (
-            tokio::spawn(stream(collector.client().await, 1, acknowledged[0])),
-            tokio::spawn(stream(collector.client().await, 2, acknowledged[1])),
-        );
+        let mut tasks = Vec::new();
+        for (instance, shim) in (1..).zip(&shims) {
+            let from = shim.acknowledged + 1;
+            let client = collector.client().await;
+            tasks.push(tokio::spawn(stream(client, instance, from, u64::MAX)));
+        }
         tokio::time::sleep(Duration::from_millis(40 + 97 * (round % 7))).await;
         collector.kill();
-        acknowledged = [a.await.unwrap(), b.await.unwrap()];
+        for (shim, task) in shims.iter_mut().zip(tasks) {
+            let now = task.await.unwrap();
+            shim.sent = shim.sent.max(now.sent);
+            shim.acknowledged = shim.acknowledged.max(now.acknowledged);
+        }
     }
-    assert!(
-        acknowledged.iter().all(|count| *count > 4),
-        "{acknowledged:?}"
-    );
+    assert!(shims.iter().all(|shim| shim.acknowledged > 4), "{shims:?}");
 
     let collector = Collector::start(dir.path(), &args);
     let kept = collector.learnt();
     // What was kept but whose acknowledgement was lost is there as well; the shims send it again, and it counts once.
-    let least = acknowledged.iter().sum::<u64>() * PER_BATCH;
-    assert!(kept >= least, "{kept} of {least} acknowledged");
-    let mut client = collector.client().await;
-    let mut sent = 0;
-    for (instance, count) in [(1, acknowledged[0]), (2, acknowledged[1])] {
-        // Up to the window of batches that may have been under way.
-        for sequence in 1..=count + 200 {
-            let host = format!("host-{}.example", sequence % 5);
-            client
-                .export(batch(instance, sequence, &host, PER_BATCH))
-                .await
-                .unwrap();
-            sent += PER_BATCH;
-        }
+    let exchanges = |count: fn(&Progress) -> u64| shims.iter().map(count).sum::<u64>() * PER_BATCH;
+    let least = exchanges(|shim| shim.acknowledged);
+    let sent = exchanges(|shim| shim.sent);
+    assert!(
+        (least..=sent).contains(&kept),
+        "{kept} of {least} acknowledged and {sent} sent"
+    );
+    for (instance, shim) in (1..).zip(&shims) {
+        let again = stream(collector.client().await, instance, 1, shim.sent).await;
+        assert_eq!(again.acknowledged, shim.sent);
     }
     assert_eq!(collector.learnt(), sent, "each exactly once");
     let totals = &collector.json("/v1/hosts")["totals"];

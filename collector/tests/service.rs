@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use collector::{Collector, answer, batch, binary, exchange, get, talk};
+use http::uri::PathAndQuery;
 use prost::Message;
 use silhouette_proto::telemetry::v1::{ExportRequest, ExportResponse};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Request};
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
 
 const WEB: &str = "/silhouette.telemetry.v1.TelemetryService/Export";
 
@@ -218,6 +220,60 @@ async fn batches_that_cannot_be_taken_are_refused_by_name() {
     let status = zipped.export(bomb).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
     assert_eq!(collector.learnt(), 6);
+}
+
+/// An `Export` of these messages whose end follows them only after a while, as on a slow network.
+async fn export_that_ends_late(
+    channel: Channel,
+    messages: Vec<ExportRequest>,
+) -> Result<ExportResponse, Status> {
+    let (send, requests) = mpsc::channel(4);
+    let sender = tokio::spawn(async move {
+        for message in messages {
+            // Refused already, perhaps.
+            let _ = send.send(message).await;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    });
+    let mut grpc = tonic::client::Grpc::new(channel);
+    grpc.ready().await.unwrap();
+    let codec = tonic_prost::ProstCodec::<ExportRequest, ExportResponse>::default();
+    let request = Request::new(ReceiverStream::new(requests));
+    let answer = grpc
+        .client_streaming(request, PathAndQuery::from_static(WEB), codec)
+        .await;
+    sender.await.unwrap();
+    Ok(answer?.into_inner())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_bears_any_number_of_unary_calls_however_late_they_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Collector::start(dir.path(), &[]);
+    let channel = collector.channel().await;
+    // More than the 1,024 resets after which HTTP/2 gives a connection up.
+    const CALLS: u64 = 1_500;
+    for first in (1..=CALLS).step_by(50) {
+        let mut calls = tokio::task::JoinSet::new();
+        for sequence in first..first + 50 {
+            let message = batch(1, sequence, "h.example", 1);
+            calls.spawn(export_that_ends_late(channel.clone(), vec![message]));
+        }
+        for answer in calls.join_all().await {
+            answer.unwrap();
+        }
+    }
+    assert_eq!(collector.learnt(), CALLS);
+
+    let two = [1, 2].map(|sequence| batch(2, sequence, "h.example", 1));
+    for (messages, says) in [(two.to_vec(), "more than one"), (Vec::new(), "no message")] {
+        let status = export_that_ends_late(channel.clone(), messages)
+            .await
+            .unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().contains(says), "{status}");
+    }
+    assert_eq!(collector.learnt(), CALLS, "nothing of what was refused");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -112,17 +112,17 @@ impl ClientStreamingService<Bytes> for Export {
         let (telemetry, caller) = (self.telemetry.clone(), self.caller.clone());
         Box::pin(async move {
             let mut messages = request.into_inner();
+            // To its end: a call that is answered before it is reset, and HTTP/2 bears about a thousand resets of a connection.
+            let whole = async {
+                let message = messages.message().await?;
+                Ok((message, messages.message().await?))
+            };
             // Not for ever: whoever sends its message a byte a minute holds a connection and a buffer.
-            let message = tokio::time::timeout(super::PATIENCE * 6, messages.message())
+            let (message, more) = tokio::time::timeout(super::PATIENCE * 6, whole)
                 .await
-                .map_err(|_| Status::deadline_exceeded("the message took longer than a minute"))?
+                .map_err(|_| Status::deadline_exceeded("the call took longer than a minute"))?
                 .map_err(|status| telemetry.undecodable(status, &caller))?;
             let batch = message.ok_or_else(|| Status::invalid_argument("there is no message"))?;
-            // Its end as well: a call that is answered before it is reset, and HTTP/2 bears about a thousand resets of a connection.
-            let more = tokio::time::timeout(super::PATIENCE, messages.message())
-                .await
-                .map_err(|_| Status::deadline_exceeded("the call had no end within ten seconds"))?
-                .map_err(|status| telemetry.undecodable(status, &caller))?;
             if more.is_some() {
                 return Err(Status::invalid_argument("there is more than one message"));
             }

@@ -180,9 +180,14 @@ impl Collector {
             .sum()
     }
 
-    pub async fn client(&self) -> TelemetryServiceClient<Channel> {
+    /// A connection to the telemetry port.
+    pub async fn channel(&self) -> Channel {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.telemetry)).unwrap();
-        TelemetryServiceClient::new(endpoint.connect().await.unwrap())
+        endpoint.connect().await.unwrap()
+    }
+
+    pub async fn client(&self) -> TelemetryServiceClient<Channel> {
+        TelemetryServiceClient::new(self.channel().await)
     }
 }
 
