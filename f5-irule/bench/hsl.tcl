@@ -15,11 +15,12 @@ namespace eval ::hsl {
     variable handles
     array set handles {}
     variable next 0
-    # tmm,pool,n -> channel; when one failed, until when (ms) nothing is tried.
+    # tmm,pool,n -> channel; when one failed, until when (ms) nothing is tried, and how long that is.
     variable channels
     array set channels {}
     variable resting
     array set resting {}
+    variable rest 100
     variable turn
     array set turn {}
     variable counters
@@ -147,6 +148,7 @@ namespace eval ::hsl {
         variable channels
         variable pools
         variable resting
+        variable rest
         variable turn
         variable width
         variable counters
@@ -161,7 +163,7 @@ namespace eval ::hsl {
             fconfigure $channel -blocking 0 -translation binary -buffering none -remote $pools($pool)
         } else {
             if {[catch { socket -async {*}$pools($pool) } channel]} {
-                set resting($key) [expr {[clock milliseconds] + 100}]
+                set resting($key) [expr {[clock milliseconds] + $rest}]
                 return ""
             }
             fconfigure $channel -blocking 0 -translation binary -buffering full -buffersize 65536
@@ -187,10 +189,11 @@ namespace eval ::hsl {
     proc broken {channel} {
         variable channels
         variable resting
+        variable rest
         variable counters
         incr counters(broken)
         foreach {key one} [array get channels] {
-            if {$one eq $channel} { set resting($key) [expr {[clock milliseconds] + 100}] }
+            if {$one eq $channel} { set resting($key) [expr {[clock milliseconds] + $rest}] }
         }
         forget $channel
     }

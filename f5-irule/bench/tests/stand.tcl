@@ -1,7 +1,7 @@
 # What the tests stand on: the bench's parts in this process, an origin that is a few lines of Tcl, clients on real sockets.
 #
 # In: a rule's text, what the origin answers. Out: what clients got, what the rule has left in static::. Nothing waits for
-# longer than ten seconds.
+# longer than a minute.
 
 package require tcltest 2
 namespace import -force ::tcltest::test ::tcltest::cleanupTests
@@ -46,6 +46,7 @@ namespace eval ::stand {
         set ::commands::http2 0
         set ::tmm::errors 0
         set ::hsl::width 1
+        set ::hsl::rest 100
         set tmms 1
         foreach {name value} $args {
             switch -- $name {
@@ -126,19 +127,15 @@ namespace eval ::stand {
         }
     }
 
-    # Waits until an expression is true (in the caller's frame); 0 after ten seconds.
+    # Waits until an expression is true (in the caller's frame); 0 after a minute.
     proc until {condition} {
-        set deadline [expr {[clock milliseconds] + 10000}]
+        set deadline [expr {[clock milliseconds] + 60000}]
         while {![uplevel 1 [list expr $condition]]} {
             if {[clock milliseconds] > $deadline} { return 0 }
             after 5 {set ::stand::tick 1}
             vwait ::stand::tick
         }
         return 1
-    }
-    proc pause {ms} {
-        after $ms {set ::stand::tick 1}
-        vwait ::stand::tick
     }
 
     proc connect {} {
