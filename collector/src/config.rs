@@ -214,6 +214,15 @@ impl Settings {
             },
         };
         hsl.redaction.policy().map_err(ConfigError::Redaction)?;
+        if hsl.is_empty()
+            && let Some(name) = hsl.redaction.first_given()
+        {
+            return Err(needs(
+                name,
+                "hsl_listen",
+                "it says what is redacted in records of BIG-IPs, and nothing listens for them (hsl_tls_listen and hsl_udp_listen would do, too)",
+            ));
+        }
         let config = Config {
             hsl,
             listen: self.listen.unwrap_or(([127, 0, 0, 1], 4320).into()),

@@ -17,7 +17,7 @@ use axum::Extension;
 use hyper_util::service::TowerToHyperService;
 use silhouette_reconstruct::{HostName, Model};
 use silhouette_serving::directory;
-use silhouette_serving::listen::Listener;
+use silhouette_serving::listen::{self, Listener};
 use silhouette_serving::refusals::Refusals;
 use silhouette_serving::tls::{Tls, TlsError};
 use tokio::net::TcpListener;
@@ -228,7 +228,7 @@ impl Server {
                 refusals: refusals.clone(),
                 shims: shims.clone(),
                 metrics: metrics.clone(),
-                patience: config.header_timeout * hsl::PATIENCE,
+                patience: config.header_timeout * listen::SLOW,
                 ending: ending.clone(),
             });
             (bound, Arc::new(receiver))

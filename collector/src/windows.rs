@@ -3,9 +3,10 @@
 //! In: `(instance, sequence)` and the time. Out: new or seen before; and all of it as bytes, for a checkpoint. Gaps are
 //! tolerated: a batch the shim dropped never comes, one that overtook another leaves a gap until that arrives.
 //!
-//! Bounded: [`MAX_RANGES`] ranges per instance, beyond which the oldest gap is closed; [`MAX_INSTANCES`] instances, beyond
-//! which those idle longest are forgotten, as are those idle for [`EXPIRY_MILLIS`]. Never forgets in the other direction:
-//! what it calls new has not been inserted since its instance was last forgotten.
+//! Bounded: [`MAX_RANGES`] ranges per instance and [`MAX_ALL_RANGES`] of all of them, beyond which the oldest gap of whoever opens
+//! one more is closed; [`MAX_INSTANCES`] instances, beyond which those idle longest are forgotten, as are those idle for
+//! [`EXPIRY_MILLIS`]. Never forgets in the other direction: what it calls new has not been inserted since its instance was last
+//! forgotten.
 
 use std::collections::HashMap;
 
@@ -13,8 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::envelope::Instance;
 
-/// Runs of sequence numbers kept per instance.
-pub const MAX_RANGES: usize = 64;
+/// Runs of sequence numbers kept per instance: what comes over several connections overtakes by what waits in a socket.
+pub const MAX_RANGES: usize = 4_096;
+/// And of all instances together: 64 MiB. One range of each is beyond it.
+pub const MAX_ALL_RANGES: usize = 4 << 20;
 /// Instances kept.
 pub const MAX_INSTANCES: usize = 65_536;
 /// An instance that was silent for so long is gone: seven days.
@@ -22,8 +25,29 @@ pub const EXPIRY_MILLIS: u64 = 7 * 86_400_000;
 
 /// Sequence windows of all instances.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Stored")]
 pub struct Windows {
     instances: HashMap<Instance, Window>,
+    /// Of all of them.
+    #[serde(skip)]
+    ranges: usize,
+}
+
+/// What a checkpoint has of it.
+#[derive(Deserialize)]
+struct Stored {
+    instances: HashMap<Instance, Window>,
+}
+
+impl From<Stored> for Windows {
+    fn from(stored: Stored) -> Windows {
+        let mut windows = Windows {
+            instances: stored.instances,
+            ranges: 0,
+        };
+        windows.count();
+        windows
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,16 +87,30 @@ impl Windows {
             (true, true) => {
                 ranges[at - 1].1 = ranges[at].1;
                 ranges.remove(at);
+                self.ranges -= 1;
             }
             (true, false) => ranges[at - 1].1 = sequence,
             (false, true) => ranges[at].0 = sequence,
-            (false, false) => ranges.insert(at, (sequence, sequence)),
-        }
-        if ranges.len() > MAX_RANGES {
-            ranges[1].0 = ranges[0].0;
-            ranges.remove(0);
+            (false, false) => {
+                ranges.insert(at, (sequence, sequence));
+                self.ranges += 1;
+                let over = ranges.len() > MAX_RANGES || self.ranges > MAX_ALL_RANGES;
+                if over && ranges.len() > 1 {
+                    ranges[1].0 = ranges[0].0;
+                    ranges.remove(0);
+                    self.ranges -= 1;
+                }
+            }
         }
         true
+    }
+
+    fn count(&mut self) {
+        self.ranges = self
+            .instances
+            .values()
+            .map(|window| window.ranges.len())
+            .sum();
     }
 
     /// The highest sequence number of each instance.
@@ -99,6 +137,7 @@ impl Windows {
         let oldest = unix_millis.saturating_sub(EXPIRY_MILLIS);
         self.instances
             .retain(|_, window| window.last_unix_millis >= oldest);
+        self.count();
     }
 
     /// Makes room: the expired ones, or else the sixteenth that has been idle longest.
@@ -120,6 +159,7 @@ impl Windows {
             spare -= usize::from(goes);
             !goes
         });
+        self.count();
     }
 }
 
@@ -147,13 +187,46 @@ mod tests {
     #[test]
     fn more_gaps_than_are_kept_close_from_below() {
         let mut windows = Windows::default();
-        for n in 0..200 {
-            assert!(windows.insert(&A, n * 2 + 2, 0));
+        let many = MAX_RANGES as u64 + 100;
+        for n in 1..=many {
+            assert!(windows.insert(&A, n * 2, 0));
         }
         assert_eq!(windows.instances[&A].ranges.len(), MAX_RANGES);
         assert!(windows.contains(&A, 3), "a closed gap");
-        assert!(!windows.contains(&A, 399), "a kept gap");
+        assert!(!windows.contains(&A, many * 2 - 1), "a kept gap");
         assert!(!windows.contains(&A, 1), "before everything");
+    }
+
+    #[test]
+    fn ranges_of_all_instances_are_bounded() {
+        let mut windows = Windows::default();
+        let full = MAX_ALL_RANGES / MAX_RANGES;
+        let instance = |n: usize| {
+            let mut instance = [0; 16];
+            instance[..8].copy_from_slice(&n.to_le_bytes());
+            instance
+        };
+        for n in 0..full + 2 {
+            for sequence in 1..=MAX_RANGES as u64 {
+                assert!(windows.insert(&instance(n), sequence * 2, n as u64));
+            }
+        }
+        // Whoever comes when all is taken has one range, and the others lose nothing by it.
+        assert_eq!(windows.ranges, MAX_ALL_RANGES + 2);
+        assert_eq!(windows.instances[&instance(full)].ranges.len(), 1);
+        assert!(!windows.contains(&instance(0), 3));
+        let stored: Windows =
+            postcard::from_bytes(&postcard::to_stdvec(&windows).unwrap()).unwrap();
+        assert_eq!(stored, windows);
+        // The first one's numbers close up, and make room for what the last one leaves out.
+        for sequence in 1..MAX_RANGES as u64 {
+            assert!(windows.insert(&instance(0), sequence * 2 + 1, 0));
+        }
+        assert_eq!(windows.instances[&instance(0)].ranges.len(), 1);
+        assert!(windows.insert(&instance(full), 1_000_000, 0));
+        assert_eq!(windows.instances[&instance(full)].ranges.len(), 2);
+        windows.expire(EXPIRY_MILLIS + full as u64 + 1);
+        assert_eq!((windows.len(), windows.ranges), (1, 1));
     }
 
     #[test]

@@ -303,17 +303,12 @@ async fn tokens_are_asked_for_as_soon_as_there_is_one() {
 
     let edge = token(&["create", "--name", "edge-1"]);
     assert!(edge.starts_with("sil_"));
-    let mut refused = None;
-    for _ in 0..100 {
-        match client.export(batch(4, 1, "h.example", 1)).await {
-            Ok(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            Err(status) => {
-                refused = Some(status);
-                break;
-            }
-        }
-    }
-    assert_eq!(refused.unwrap().code(), Code::Unauthenticated);
+    collector.wait("the token is asked for", || {
+        let attempt = client.export(batch(4, 1, "h.example", 1));
+        let status =
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(attempt));
+        status.is_err_and(|status| status.code() == Code::Unauthenticated)
+    });
     client
         .export(with_token(batch(4, 2, "h.example", 1), &edge))
         .await

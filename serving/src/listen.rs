@@ -39,8 +39,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// How long requests being answered may take when the service ends.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How many times longer whoever sends without being asked may be silent at first.
-const SLOW: u32 = 6;
+/// How many times longer than a request's head may take whoever sends without being asked may be silent at first.
+pub const SLOW: u32 = 6;
 /// Silence after which a connection that only brings bytes is asked whether its other end is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
@@ -64,14 +64,14 @@ const PLAIN_HTTP_2: &[u8] = b"\0\0\0\x04\0\0\0\0\0\
 /// The label of what a listener counts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Name {
-    /// `telemetry`, `admin` or `catalog`.
+    /// Such as `telemetry`, `admin`, `hsl` or `catalog`.
     pub listener: &'static str,
 }
 
 /// One listener.
 #[derive(Debug)]
 pub struct Listener {
-    /// `telemetry`, `admin` or `catalog`: the label of what it counts.
+    /// Such as `telemetry`, `admin`, `hsl` or `catalog`: the label of what it counts.
     pub name: &'static str,
     /// The bound socket.
     pub socket: TcpListener,
@@ -243,7 +243,13 @@ impl Door {
         // The reader has time limits of its own; who connects early and sends late is no rarity here.
         let mut room = [0; 1];
         let within = self.header_timeout * SLOW;
-        let first = self.first(&stream, peer, within, &mut room).await?;
+        let mut ending = self.ending.clone();
+        let first = tokio::select! {
+            biased;
+            first = self.first(&stream, peer, within, &mut room) => first?,
+            // What sends nothing is not waited for.
+            _ = ending.wait_for(|ending| *ending) => return None,
+        };
         match (&self.tls, first == [0x16]) {
             (Some(tls), true) => Some(Box::new(self.handshake(tls, stream, peer).await?)),
             (Some(_), false) => {

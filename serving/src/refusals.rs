@@ -21,7 +21,7 @@ type Kind = (&'static str, &'static str);
 /// Why a connection or a call was refused, and by which listener.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Refusal {
-    /// `telemetry`, `admin` or `catalog`.
+    /// Such as `telemetry`, `admin`, `hsl` or `catalog`.
     pub listener: &'static str,
     /// Why.
     pub reason: &'static str,

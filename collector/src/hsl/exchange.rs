@@ -49,6 +49,18 @@ pub struct Redaction {
 }
 
 impl Redaction {
+    /// The collector's name of the first setting that was given.
+    pub fn first_given(&self) -> Option<&'static str> {
+        let all = [
+            ("hsl_redact_headers", &self.headers),
+            ("hsl_redact_query", &self.query),
+            ("hsl_redact_json", &self.json),
+            ("hsl_content_types", &self.content_types),
+        ];
+        let given = all.into_iter().find(|(_, value)| value.is_some());
+        given.map(|(name, _)| name)
+    }
+
     /// What is recorded of what arrives: all of it. What is captured and how much the rule decides.
     ///
     /// # Errors

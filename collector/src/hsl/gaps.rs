@@ -4,7 +4,8 @@
 //! reports no delivery, so what is lost is known by the gaps in the numbers alone. A gap counts as lost when it is [`PATIENCE`] old,
 //! since several connections overtake one another; what comes later still heals the table, though not the counter, which only grows.
 //!
-//! Bounded: [`MAX_ROWS`] rows, of which those silent longest give way; [`MAX_GAPS`] open gaps each, of which the oldest are closed.
+//! Bounded: [`MAX_ROWS`] rows, of which those silent longest give way; [`MAX_GAPS`] open gaps of each and [`MAX_ALL_GAPS`] of all of
+//! them, beyond which the lowest of whoever opens one more is closed.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -15,14 +16,17 @@ use serde::Serialize;
 
 use super::exchange::Sender;
 use crate::envelope::Instance;
+use crate::windows::MAX_RANGES;
 use crate::writer::Kept;
 
 /// How long a record may be overtaken by others, milliseconds.
 const PATIENCE: u64 = 10_000;
 /// Keys, boots and TMMs remembered.
 const MAX_ROWS: usize = 10_000;
-/// Open gaps of one of them.
-const MAX_GAPS: usize = 64;
+/// Open gaps of one of them: as many as the journal's windows keep, so that both close the same.
+const MAX_GAPS: usize = MAX_RANGES;
+/// And of all of them together: 40 MiB.
+const MAX_ALL_GAPS: usize = 1 << 20;
 
 /// A record that the journal has.
 #[derive(Debug, Clone)]
@@ -51,6 +55,15 @@ struct Gap {
 }
 
 impl Gap {
+    fn new(from: u64, to: u64, since: u64) -> Option<Gap> {
+        (from <= to).then_some(Gap {
+            from,
+            to,
+            since,
+            counted: false,
+        })
+    }
+
     fn len(&self) -> u64 {
         self.to - self.from + 1
     }
@@ -68,6 +81,7 @@ struct Row {
     received: u64,
     doubled: u64,
     refused_by_hsl: u64,
+    /// Ascending.
     gaps: VecDeque<Gap>,
     /// Missing in gaps that were closed for the bound.
     closed: u64,
@@ -100,7 +114,7 @@ pub struct Sent {
     pub lost: u64,
     /// Records that have not come yet.
     pub late: u64,
-    /// Of both, by the BIG-IP's own count, those that HSL did not take from the rule.
+    /// Records that HSL did not take from the rule, by the rule's own count since it was loaded; they are lost or were `before`.
     pub refused_by_hsl: u64,
     /// Records that came again.
     pub doubled: u64,
@@ -113,7 +127,7 @@ pub struct Sent {
 /// All of them.
 #[derive(Debug)]
 pub struct Gaps {
-    rows: Mutex<HashMap<Instance, Row>>,
+    table: Mutex<Table>,
     /// Unix seconds at which this collector started.
     started: u64,
     /// What the journal knew then: the highest number of each instance.
@@ -121,14 +135,25 @@ pub struct Gaps {
     lost: Counter,
 }
 
+#[derive(Debug, Default)]
+struct Table {
+    rows: HashMap<Instance, Row>,
+    /// Open gaps of all rows.
+    gaps: usize,
+    /// A row had to give way: what one begins with is a guess from then on, since it may have been here before.
+    forgetful: bool,
+}
+
 impl Row {
-    fn new(arrival: &Arrival, started: u64, known: Option<u64>, now: u64) -> Row {
+    fn new(arrival: &Arrival, started: u64, known: Option<u64>, forgetful: bool, now: u64) -> Row {
+        let guess = (arrival.sequence - 1, true);
         let (baseline, guessed) = match known {
+            _ if forgetful => guess,
             // What the journal has says more than the clock of a BIG-IP, which may be ahead of ours.
             Some(highest) => (highest, false),
             // Whatever it sent, it sent to this collector.
             None if arrival.sender.booted >= started => (0, false),
-            None => (arrival.sequence - 1, true),
+            None => guess,
         };
         Row {
             sender: arrival.sender.clone(),
@@ -146,7 +171,9 @@ impl Row {
         }
     }
 
-    fn note(&mut self, arrival: &Arrival, now: u64, lost: &Counter) {
+    /// `spare`: how many gaps there may be more than there are.
+    fn note(&mut self, arrival: &Arrival, now: u64, spare: usize, lost: &Counter) {
+        let most = MAX_GAPS.min(self.gaps.len() + spare);
         self.last_seen = self.last_seen.max(now);
         if !Arc::ptr_eq(&self.sender, &arrival.sender) {
             self.sender = arrival.sender.clone();
@@ -159,19 +186,21 @@ impl Row {
         }
         let sequence = arrival.sequence;
         if sequence > self.highest {
-            self.open(self.highest + 1, sequence - 1, now);
+            let gap = Gap::new(self.highest + 1, sequence - 1, now);
+            self.gaps.extend(gap);
             self.highest = sequence;
         } else if sequence <= self.baseline {
             if !self.guessed {
                 return; // of before this collector looked
             }
-            self.open(sequence + 1, self.baseline, now);
+            let gap = Gap::new(sequence + 1, self.baseline, now);
+            gap.into_iter().for_each(|gap| self.gaps.push_front(gap));
             self.baseline = sequence - 1;
         } else {
             self.heal(sequence);
         }
         self.received += 1;
-        while self.gaps.len() > MAX_GAPS {
+        while self.gaps.len() > most {
             let Some(gap) = self.gaps.pop_front() else {
                 break;
             };
@@ -182,23 +211,14 @@ impl Row {
         }
     }
 
-    fn open(&mut self, from: u64, to: u64, since: u64) {
-        if from <= to {
-            self.gaps.push_back(Gap {
-                from,
-                to,
-                since,
-                counted: false,
-            });
-        }
-    }
-
     fn heal(&mut self, sequence: u64) {
-        let found = self
+        let at = self.gaps.partition_point(|gap| gap.to < sequence);
+        let Some(gap) = self
             .gaps
-            .iter()
-            .position(|gap| (gap.from..=gap.to).contains(&sequence));
-        let Some((at, gap)) = found.and_then(|at| Some((at, *self.gaps.get(at)?))) else {
+            .get(at)
+            .copied()
+            .filter(|gap| gap.from <= sequence)
+        else {
             self.closed = self.closed.saturating_sub(1);
             return;
         };
@@ -258,67 +278,75 @@ impl Gaps {
     /// in `lost`.
     pub fn new(started: u64, known: HashMap<Instance, u64>, lost: Counter) -> Gaps {
         Gaps {
-            rows: Mutex::default(),
+            table: Mutex::default(),
             started,
             known,
             lost,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Instance, Row>> {
-        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes what has become durable. `now` is in Unix milliseconds.
     pub fn note(&self, arrivals: &[Arrival], now: u64) {
-        let mut rows = self.lock();
+        let mut table = self.lock();
         for arrival in arrivals {
             let instance = &arrival.sender.instance;
-            if !rows.contains_key(instance) {
-                if rows.len() >= MAX_ROWS {
-                    make_room(&mut rows, &self.lost);
+            if !table.rows.contains_key(instance) {
+                if table.rows.len() >= MAX_ROWS {
+                    table.make_room(&self.lost);
                 }
                 let known = self.known.get(instance).copied();
-                rows.insert(*instance, Row::new(arrival, self.started, known, now));
+                let row = Row::new(arrival, self.started, known, table.forgetful, now);
+                table.rows.insert(*instance, row);
             }
-            if let Some(row) = rows.get_mut(instance) {
-                row.note(arrival, now, &self.lost);
+            let spare = MAX_ALL_GAPS.saturating_sub(table.gaps);
+            if let Some(row) = table.rows.get_mut(instance) {
+                let before = row.gaps.len();
+                row.note(arrival, now, spare, &self.lost);
+                let after = row.gaps.len();
+                table.gaps = (table.gaps + after).saturating_sub(before);
             }
         }
     }
 
     /// Counts as lost what has been missing for long enough. `now` is in Unix milliseconds.
     pub fn sweep(&self, now: u64) {
-        for row in self.lock().values_mut() {
+        for row in self.lock().rows.values_mut() {
             row.sweep(now.saturating_sub(PATIENCE), &self.lost);
         }
     }
 
     /// All of them, the last heard first.
     pub fn list(&self) -> Vec<Sent> {
-        let mut sent: Vec<_> = self.lock().values().map(Row::sent).collect();
+        let mut sent: Vec<_> = self.lock().rows.values().map(Row::sent).collect();
         sent.sort_unstable_by(|a, b| {
-            let order = |sent: &Sent| (sent.host.clone(), sent.key.clone(), sent.tmm);
-            (b.last_seen / 60_000)
-                .cmp(&(a.last_seen / 60_000))
-                .then_with(|| order(a).cmp(&order(b)))
-                .then_with(|| a.boot.cmp(&b.boot))
+            let minutes = (b.last_seen / 60_000).cmp(&(a.last_seen / 60_000));
+            let names = (&a.host, &a.key, a.tmm, &a.boot).cmp(&(&b.host, &b.key, b.tmm, &b.boot));
+            minutes.then(names)
         });
         sent
     }
 }
 
-/// Forgets a sixteenth, those that were silent longest.
-fn make_room(rows: &mut HashMap<Instance, Row>, lost: &Counter) {
-    let mut ages: Vec<_> = rows
-        .iter()
-        .map(|(instance, row)| (row.last_seen, *instance))
-        .collect();
-    ages.sort_unstable();
-    for (_, instance) in ages.into_iter().take(MAX_ROWS / 16) {
-        if let Some(mut row) = rows.remove(&instance) {
-            row.sweep(u64::MAX, lost);
+impl Table {
+    /// Forgets a sixteenth, those that were silent longest.
+    fn make_room(&mut self, lost: &Counter) {
+        let mut ages: Vec<_> = self
+            .rows
+            .iter()
+            .map(|(instance, row)| (row.last_seen, *instance))
+            .collect();
+        ages.sort_unstable();
+        for (_, instance) in ages.into_iter().take(MAX_ROWS / 16) {
+            if let Some(mut row) = self.rows.remove(&instance) {
+                row.sweep(u64::MAX, lost);
+                self.gaps = self.gaps.saturating_sub(row.gaps.len());
+            }
         }
+        self.forgetful = true;
     }
 }
 
@@ -417,21 +445,41 @@ mod tests {
     fn rows_and_gaps_are_bounded_and_nothing_missing_is_forgotten() {
         let (gaps, lost) = gaps(&[]);
         let sender = Arc::new(sender_for_test(STARTED, 0));
-        let odd: Vec<u64> = (1..=500).map(|n| n * 2).collect();
-        note(&gaps, &sender, &odd, NOW);
-        assert_eq!(
-            seen(&gaps),
-            [0, 1000, 500, 500 - MAX_GAPS as u64, MAX_GAPS as u64, 0]
-        );
-        assert_eq!(lost.get(), 500 - MAX_GAPS as u64);
-        note(&gaps, &sender, &[1, 3, 999], NOW);
-        assert_eq!(seen(&gaps)[2..5], [503, 434, 63]);
+        let (most, over) = (MAX_GAPS as u64, 36);
+        let even: Vec<u64> = (1..=most + over).map(|n| n * 2).collect();
+        note(&gaps, &sender, &even, NOW);
+        let captured = even.len() as u64;
+        assert_eq!(seen(&gaps), [0, 2 * captured, captured, over, most, 0]);
+        assert_eq!(lost.get(), over);
+        // Two of those closed and one that is open.
+        note(&gaps, &sender, &[1, 3, 2 * captured - 1], NOW);
+        assert_eq!(seen(&gaps)[2..5], [captured + 3, over - 2, most - 1]);
         for tmm in 0..=MAX_ROWS as u32 {
             let other = Arc::new(sender_for_test(STARTED, tmm + 1));
             note(&gaps, &other, &[1], NOW + 1);
         }
         assert!(gaps.list().len() <= MAX_ROWS);
-        assert_eq!(lost.get(), 499, "those open too");
+        assert_eq!(lost.get(), over + most - 1, "those open too");
+        // Nobody knows any more what came of the one that gave way: it begins anew, and nothing counts as lost twice.
+        note(&gaps, &sender, &[2 * captured + 1], NOW + 2);
+        gaps.sweep(u64::MAX);
+        let again = gaps.list().into_iter().find(|sent| sent.tmm == 0).unwrap();
+        assert_eq!((again.before, again.received), (2 * captured, 1));
+        assert_eq!(lost.get(), over + most - 1);
+    }
+
+    #[test]
+    fn open_gaps_of_all_together_are_bounded() {
+        let (gaps, lost) = gaps(&[]);
+        let full = MAX_ALL_GAPS / MAX_GAPS;
+        let even: Vec<u64> = (1..=MAX_GAPS as u64).map(|n| n * 2).collect();
+        for tmm in 0..=full as u32 {
+            note(&gaps, &Arc::new(sender_for_test(STARTED, tmm)), &even, NOW);
+        }
+        assert_eq!(gaps.lock().gaps, MAX_ALL_GAPS);
+        assert_eq!(lost.get(), MAX_GAPS as u64, "of whoever came last");
+        note(&gaps, &Arc::new(sender_for_test(STARTED, 0)), &[1], NOW);
+        assert_eq!(gaps.lock().gaps, MAX_ALL_GAPS - 1);
     }
 
     proptest! {

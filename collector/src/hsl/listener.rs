@@ -41,7 +41,7 @@ const READING: Duration = Duration::from_secs(2);
 /// And what was read is kept within so long.
 const GRACE: Duration = Duration::from_secs(3);
 /// Silence after which nothing more has arrived, when the service ends.
-const QUIET: Duration = Duration::from_millis(20);
+const QUIET: Duration = Duration::from_millis(200);
 /// Bytes of a datagram.
 const MAX_DATAGRAM: usize = 64 << 10;
 
@@ -173,6 +173,8 @@ impl Hsl {
             if intake.lines(&mut reader).await.is_err() {
                 return;
             }
+            // To other connections of the same TMM, lest one that has much to read runs far ahead of them.
+            tokio::task::yield_now().await;
             if intake.proven {
                 deadline = Instant::now() + self.parts.patience;
             }

@@ -4,8 +4,8 @@
 //! wrong, without a word of what was sent but the key's name.
 //!
 //! A line is `SIL1 length key-id mac fields`. A connection that was cut leaves the beginning of a record before a whole one, so a record
-//! is looked for at each `SIL1 ` of a damaged line; a damaged stretch is refused once. How many signatures are computed for a line is
-//! bounded, so that no line costs more than a few of its length.
+//! is looked for at each `SIL1 ` of a damaged line; a damaged stretch is refused once. Signatures of one line are computed over no more
+//! than [`EFFORT`] times its length together.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -25,8 +25,8 @@ pub const MAX_BODY: usize = 64 << 10;
 /// Bytes of what is known of the BIG-IP, before base64.
 pub const MAX_FACTS: usize = 4 << 10;
 
-/// Signatures computed for one line.
-const MAX_ATTEMPTS: u8 = 4;
+/// Bytes that are signed together, as a multiple of the line's: records that run together need once its length.
+const EFFORT: usize = 4;
 /// Reasons in one record's totals.
 const MAX_COUNTS: usize = 32;
 
@@ -197,7 +197,8 @@ pub struct Records<'a> {
     damage: Option<Refusal>,
     /// What follows the damage.
     next: Option<Result<Record<'a>, Refusal>>,
-    attempts: u8,
+    /// Bytes that may still be signed.
+    effort: usize,
     /// Nothing is looked for any more.
     over: bool,
 }
@@ -209,7 +210,7 @@ impl<'a> Records<'a> {
             rest: line,
             damage: None,
             next: None,
-            attempts: MAX_ATTEMPTS,
+            effort: line.len() * EFFORT,
             over: false,
         }
     }
@@ -257,11 +258,11 @@ impl<'a> Records<'a> {
             Found::Revoked => return Err(Refusal::RevokedKey(key)),
             Found::Unknown => return Err(Refusal::UnknownKey(key)),
         };
-        if self.attempts == 0 {
+        let Some(effort) = self.effort.checked_sub(announced) else {
             self.over = true;
             return Err(Refusal::NotARecord("too many records run together"));
-        }
-        self.attempts -= 1;
+        };
+        self.effort = effort;
         if hmac::verify(secret, fields, &frame.mac).is_err() {
             return Err(if behind.is_empty() {
                 Refusal::Forged(key)
@@ -270,8 +271,6 @@ impl<'a> Records<'a> {
             });
         }
         self.rest = behind;
-        // What is signed was sent by somebody who has the key.
-        self.attempts = MAX_ATTEMPTS;
         Ok((key, fields))
     }
 }

@@ -18,9 +18,6 @@ use super::keys::{KeyError, KeysInForce};
 use super::listener::Hsl;
 use super::refused::Refused;
 
-/// How many times longer than for the head of a request one waits for a record.
-pub const PATIENCE: u32 = 6;
-
 /// Where BIG-IPs send to; none by default.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Settings {
