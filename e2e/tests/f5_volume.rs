@@ -12,7 +12,6 @@ use silhouette_e2e::process::wait_until;
 use silhouette_e2e::{Collector, Origin, curl};
 
 const LONG: Duration = Duration::from_secs(180);
-const COUNT: u64 = 20_000;
 const NAME: &str = "bigip-1";
 
 fn calls(n: u64) -> Call {
@@ -35,7 +34,7 @@ fn calls(n: u64) -> Call {
     }
 }
 
-fn captured_is_received_and_gaps(tmms: usize) -> Result<()> {
+fn captured_is_received_and_gaps(tmms: usize, count: u64) -> Result<()> {
     let origin = Origin::start()?;
     let (collector, key) = Collector::start_with_hsl_key(NAME, &[])?;
     let mut setup = Setup::capturing(collector.hsl()?, (NAME, &key), origin.address(), &[]);
@@ -51,10 +50,10 @@ fn captured_is_received_and_gaps(tmms: usize) -> Result<()> {
     ] {
         bigip.every(fault, n)?;
     }
-    let done = flood(&bigip.authority(), COUNT, 16, calls)?;
+    let done = flood(&bigip.authority(), count, 16, calls)?;
     assert_eq!(
         (done.answered, done.failed),
-        (COUNT, 0),
+        (count, 0),
         "{:?}",
         done.reasons
     );
@@ -69,7 +68,7 @@ fn captured_is_received_and_gaps(tmms: usize) -> Result<()> {
         .filter_map(|n| n.parse::<u64>().ok())
         .sum();
     assert_eq!(captured, bigip.stat("hsl_sends")?);
-    assert_eq!(captured, COUNT + tmms as u64);
+    assert_eq!(captured, count + tmms as u64);
     let sum = |member: &str| collector.hsl_sum(member);
     wait_until("every record came, or is lost", LONG, || {
         let all = || -> Result<bool> {
@@ -86,7 +85,9 @@ fn captured_is_received_and_gaps(tmms: usize) -> Result<()> {
     let stats = bigip.stats()?;
     let stat = |name: &str| stats.get(name).copied().unwrap_or(0);
     let broken = stat("hsl_lost") + stat("hsl_refused") + stat("hsl_cut");
-    assert!(stat("hsl_lost") > 100 && stat("hsl_refused") > 100 && stat("hsl_cut") > 10);
+    for fault in ["hsl_lost", "hsl_refused", "hsl_cut", "hsl_doubled"] {
+        assert!(stat(fault) > count / 2_500, "{stats:?}");
+    }
     assert_eq!(sum("lost")?, broken, "{stats:?}");
     assert_eq!(sum("doubled")?, stat("hsl_doubled"), "{stats:?}");
     let refused = stat("hsl_refused");
@@ -114,16 +115,16 @@ fn captured_is_received_and_gaps(tmms: usize) -> Result<()> {
 }
 
 #[test]
-fn twenty_thousand_over_two_tmms() -> Result<()> {
-    captured_is_received_and_gaps(2)
+fn six_thousand_over_two_tmms() -> Result<()> {
+    captured_is_received_and_gaps(2, 6_000)
 }
 
 #[test]
-fn twenty_thousand_over_four_tmms() -> Result<()> {
-    captured_is_received_and_gaps(4)
+fn six_thousand_over_four_tmms() -> Result<()> {
+    captured_is_received_and_gaps(4, 6_000)
 }
 
 #[test]
 fn twenty_thousand_over_eight_tmms() -> Result<()> {
-    captured_is_received_and_gaps(8)
+    captured_is_received_and_gaps(8, 20_000)
 }

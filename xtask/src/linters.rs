@@ -117,9 +117,19 @@ pub(crate) fn sarif(tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
-/// All at once, because starting a tool is most of the time; one by one when something is wrong, to say what.
-fn lint(name: &str, tally: &mut Tally, documents: &[PathBuf], tool: impl Fn() -> Command) {
-    if command::output(tool().args(documents)).is_ok() {
+/// As many at once as there are cores, because starting a tool takes long and none uses a second core; one by one when something
+/// is wrong, to say what.
+fn lint(name: &str, tally: &mut Tally, documents: &[PathBuf], tool: impl Fn() -> Command + Sync) {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let good = std::thread::scope(|scope| {
+        let tool = &tool;
+        let parts: Vec<_> = documents
+            .chunks(documents.len().div_ceil(cores))
+            .map(|part| scope.spawn(move || command::output(tool().args(part)).is_ok()))
+            .collect();
+        parts.into_iter().all(|part| part.join().unwrap_or(false))
+    });
+    if good {
         tally.passed += documents.len() as u64;
         println!("{name}: {} documents without an error", documents.len());
         return;
