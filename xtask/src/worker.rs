@@ -19,6 +19,8 @@ pub(crate) const MOST_GZIP: u64 = 200 << 10;
 const PACKAGE: &str = "silhouette-cloudflare-worker";
 const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: &str = "cloudflare";
+/// As cargo calls it, and as it ships.
+const CARGO_MODULE: &str = "silhouette_cloudflare_worker.wasm";
 const MODULE: &str = "silhouette.wasm";
 /// What wrangler reads; the other files are the Worker.
 pub(crate) const WRANGLER: &str = "wrangler.toml";
@@ -52,7 +54,10 @@ pub(crate) fn build() -> Result<Built> {
     command::run(cargo.env("CARGO_ENCODED_RUSTFLAGS", wasm::remapped()))?;
     let folder = workspace::target().join("worker");
     let mut files = sources(&folder)?;
-    let module = workspace::target().join(TARGET).join(PROFILE).join(MODULE);
+    let module = workspace::target()
+        .join(TARGET)
+        .join(PROFILE)
+        .join(CARGO_MODULE);
     wasm::shrink(&module, &folder.join(MODULE), FEATURES)?;
     files.push(MODULE.to_owned());
     files.sort();
@@ -83,7 +88,10 @@ pub(crate) fn build_faulty() -> Result<PathBuf> {
     )?;
     let folder = workspace::target().join("worker-fault");
     sources(&folder)?;
-    let module = workspace::target().join(TARGET).join("debug").join(MODULE);
+    let module = workspace::target()
+        .join(TARGET)
+        .join("debug")
+        .join(CARGO_MODULE);
     replace(&module, &folder.join(MODULE))?;
     Ok(folder)
 }
