@@ -5,7 +5,7 @@
 # BIG-IP does: what is named must be there, what is in use is not deleted, a rule with HTTP events needs an HTTP profile.
 #
 # What is emulated is documented at https://clouddocs.f5.com/api/tmsh/ (tmsh::create, modify, delete, get_config, get_field_value,
-# begin_transaction, ...) and https://clouddocs.f5.com/cli/tmsh-reference/latest/ (ltm rule, ltm virtual, ltm pool, ltm data-group
+# list, begin_transaction, ...) and https://clouddocs.f5.com/cli/tmsh-reference/latest/ (ltm rule, ltm virtual, ltm pool, ltm data-group
 # internal, ltm profile server-ssl, ltm virtual-address, sys config). It never was a BIG-IP.
 
 namespace eval ::tmshell {
@@ -26,7 +26,8 @@ namespace eval ::tmshell {
         {ltm rule} {text scalar}
         {ltm data-group internal} {records nested type scalar}
         {ltm virtual} {
-            destination scalar ip-protocol scalar mask scalar pool scalar profiles nested rules list source-address-translation braces
+            destination scalar ip-protocol scalar mask scalar policies nested pool scalar profiles nested rules list
+            source-address-translation braces
         }
         {ltm virtual-address} {address scalar arp scalar icmp-echo scalar traffic-group scalar}
         {ltm profile server-ssl} {
@@ -121,7 +122,7 @@ proc ::tmshell::run {file args} {
         }
     }
     foreach command {
-        create modify delete load save get_config get_name field cd pwd begin_transaction commit_transaction cancel_transaction
+        create modify delete list load save get_config get_name field cd pwd begin_transaction commit_transaction cancel_transaction
     } {
         $child alias ::tmsh::$command ::tmshell::do_$command $child
     }
@@ -486,6 +487,20 @@ proc ::tmshell::do_get_config {child args} {
         }
     }
     return $found
+}
+
+# The text of a rule, or nothing of it where the BIG-IP does not show it.
+proc ::tmshell::do_list {child args} {
+    variable config
+    lassign [component [text {*}$args]] component words
+    set object [object $component [lindex $words 0]]
+    if {![dict exists $config $object]} {
+        missing $object
+    }
+    if {$component ne "ltm rule"} {
+        error "only `list ltm rule` is emulated"
+    }
+    return "$object {\n[dict get $config $object text]\n}\n"
 }
 
 proc ::tmshell::do_get_name {child object} {

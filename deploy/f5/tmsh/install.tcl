@@ -6,7 +6,8 @@
 # In: the words after its name, the rule and a settings file from one folder, and the configuration as it is. Out: a log pool, a
 # data-group, the rule and, towards a collector with TLS, a virtual server that encrypts; each command it gives is printed. Everything is
 # checked before anything is changed, and all of it can be repeated. It never touches a virtual server but to put its rule at the end of
-# that one's rules, or take it out; never prints a key, and never has one in a command, since commands are in the audit log.
+# that one's rules, or take it out, and not where it would come between another rule and the bodies that one inspects; never prints a
+# key, and never has one in a command, since commands are in the audit log.
 cli script /Common/silhouette_install {
 
 proc script::run {} {
@@ -26,7 +27,8 @@ proc sil_usage {} {
     puts "      client certificate, its key and the collector's authority on this BIG-IP, and the host in the collector's certificate."
     puts "      local is where the virtual server that encrypts listens, for this BIG-IP alone (192.0.2.140:5140)."
     puts "  attach VIRTUAL..."
-    puts "      Puts the rule behind the rules that these virtual servers have."
+    puts "      Puts the rule behind the rules that these virtual servers have. Refused where one of those collects bodies that"
+    puts "      the setting collect would have this rule read, too."
     puts "  detach VIRTUAL... | all"
     puts "      Takes it out again; the other rules stay, in their order."
     puts "  upgrade \[from FOLDER\]"
@@ -189,14 +191,14 @@ proc sil_member { endpoint } {
     return "$address$separator[lindex $endpoint 1]"
 }
 
-# Whether an address is of a private network: RFC 1918, RFC 6598, RFC 4193, link-local.
+# Whether an address is one that the collector's hsl_listen may have: loopback, RFC 1918, RFC 6598, RFC 4193, link-local.
 proc sil_private { address } {
     regsub {%\d+$} [string tolower $address] "" address
-    if { [regexp {^(\d+)\.(\d+)\.} $address all a b] } {
-        return [expr { $a == 10 || ($a == 172 && $b >= 16 && $b <= 31) || ($a == 192 && $b == 168)
+    if { [regexp {^(?:::ffff:)?(\d+)\.(\d+)\.} $address all a b] } {
+        return [expr { $a == 10 || $a == 127 || ($a == 172 && $b >= 16 && $b <= 31) || ($a == 192 && $b == 168)
             || ($a == 169 && $b == 254) || ($a == 100 && $b >= 64 && $b <= 127) }]
     }
-    return [regexp {^(f[cd][0-9a-f]{2}|fe[89ab][0-9a-f]):} $address]
+    return [regexp {^(::1$|f[cd][0-9a-f]{2}:|fe[89ab][0-9a-f]:)} $address]
 }
 
 # ---- files, checked
@@ -302,6 +304,93 @@ proc sil_settings { folder known } {
     return $found
 }
 
+# The settings that are on the BIG-IP, as a list: name, value, name, value.
+proc sil_in_force {} {
+    set found [list]
+    foreach object [sil_config [sil_object group]] {
+        if { [tmsh::get_field_value $object records records] } {
+            foreach record $records {
+                set value ""
+                tmsh::get_field_value $record data value
+                lappend found [tmsh::get_name $record] [string trim $value "\" "]
+            }
+        }
+    }
+    return $found
+}
+
+# Whose bodies the rule reads with these settings.
+proc sil_collect { settings } {
+    array set setting {collect both}
+    array set setting $settings
+    return $setting(collect)
+}
+
+# ---- other rules
+
+# Whose bodies a rule collects or waits for, by its text without lines of comments: requests, responses, both or neither.
+proc sil_inspects { text } {
+    regsub -all -line {^[ \t]*#.*$} $text "" text
+    array set found {}
+    set place ""
+    foreach word [regexp -all -inline {\m(?:when|proc)\s+[^\s\{]+|HTTP_REQUEST_DATA|HTTP_RESPONSE_DATA|HTTP::collect} $text] {
+        regexp {^(?:when|proc)\s+.*} $word place
+        switch -regexp -- $word {
+            HTTP_REQUEST_DATA { set found(requests) 1 }
+            HTTP_RESPONSE_DATA { set found(responses) 1 }
+            HTTP::collect {
+                # In a proc or another event it may be either.
+                if { ![regexp {^when\s+HTTP_RESPONSE} $place] } {
+                    set found(requests) 1
+                }
+                if { ![regexp {^when\s+HTTP_REQUEST} $place] } {
+                    set found(responses) 1
+                }
+            }
+        }
+    }
+    return [lsort [array names found]]
+}
+
+# Where the rule, with this value of `collect`, would come between other rules of these virtual servers and the bodies they inspect:
+# its HTTP::release, when it has waited long enough, ends what any rule collects, and the events of data are every rule's. A list: what
+# is wrong with that, or nothing; the value that would be right.
+proc sil_clashes { collect virtuals } {
+    set reads(requests) [expr { $collect ne "off" && $collect ne "responses" }]
+    set reads(responses) [expr { $collect ne "off" && $collect ne "requests" }]
+    array set taken {requests 0 responses 0}
+    set clashes [list]
+    foreach virtual $virtuals {
+        foreach { name object } [sil_virtual $virtual] {}
+        foreach rule [sil_rules $object] {
+            if { $rule eq [sil_path rule] } {
+                continue
+            }
+            if { [catch { tmsh::list "ltm rule $rule" } text] || ![regexp {\m(when|proc)\s} $text] } {
+                set inspects [list requests responses]
+                set which "its text cannot be listed"
+            } else {
+                set inspects [sil_inspects $text]
+                set which "bodies of [join $inspects { and }]"
+            }
+            set clash 0
+            foreach one $inspects {
+                set taken($one) 1
+                incr clash $reads($one)
+            }
+            if { $clash > 0 } {
+                lappend clashes "$rule on $name ($which)"
+            }
+        }
+    }
+    if { [llength $clashes] == 0 } {
+        return [list "" $collect]
+    }
+    set right [expr { !$taken(requests) ? "requests" : !$taken(responses) ? "responses" : "off" }]
+    set said "with `collect` $collect a slow client gets past rules that inspect bodies, and they run for bodies they did not ask for"
+    return [list "$said: [join $clashes {, }]" $right]
+}
+
 # Has the BIG-IP load a piece of configuration, from a file that only root can read; first on trial.
 proc sil_load { what text } {
     set path "/var/tmp/silhouette-install-[pid].conf"
@@ -365,6 +454,10 @@ proc sil_install { words } {
     set rule [sil_rule $option(from)]
     set settings [sil_settings $option(from) [sil_known $rule]]
     array set setting $settings
+    foreach { clashes right } [sil_clashes [sil_collect $settings] [sil_attached]] {}
+    if { $clashes ne "" } {
+        error "$clashes. Set `collect` in settings.conf to $right"
+    }
     set udp [expr { [info exists setting(transport)] && $setting(transport) eq "udp" }]
     if { $tls && $udp } {
         error "settings.conf says `transport udp`, which cannot be encrypted: leave it out, or cert, key, ca and server-name"
@@ -389,13 +482,9 @@ proc sil_install { words } {
     sil_load "the data-group [sil_path group] and the rule [sil_path rule]" "[sil_group_stanza $settings][sil_rule_stanza $rule]"
     # A merge may leave what the file does not name any more.
     set stale [list]
-    foreach object [sil_config [sil_object group]] {
-        if { [tmsh::get_field_value $object records records] } {
-            foreach record $records {
-                if { ![info exists setting([tmsh::get_name $record])] } {
-                    lappend stale [tmsh::get_name $record]
-                }
-            }
+    foreach { name value } [sil_in_force] {
+        if { ![info exists setting($name)] } {
+            lappend stale $name
         }
     }
     if { [llength $stale] > 0 } {
@@ -515,6 +604,7 @@ proc sil_attach { names } {
         error "there is no rule [sil_path rule] yet: install first"
     }
     set commands [list]
+    set virtuals [sil_attached]
     foreach name $names {
         foreach { name object } [sil_virtual $name] {}
         set rules [sil_rules $object]
@@ -526,6 +616,13 @@ proc sil_attach { names } {
             puts "$name lies in a folder: if AS3 or an iApp made it, that takes the rule away when it is deployed again; declare the rule there"
         }
         lappend commands "ltm virtual $name rules { [join [concat $rules [list [sil_path rule]]]] }"
+        lappend virtuals $name
+    }
+    array set setting [sil_in_force]
+    set verb [expr { [info exists setting(collect)] ? "modify" : "add" }]
+    foreach { clashes right } [sil_clashes [sil_collect [array get setting]] $virtuals] {}
+    if { $clashes ne "" } {
+        error "$clashes. First: tmsh modify [sil_object group] records $verb { collect { data $right } }"
     }
     if { [llength $commands] > 0 } {
         sil_together $commands
@@ -583,6 +680,10 @@ proc sil_status {} {
         puts "no virtual server has the rule"
     } else {
         puts "virtual servers with the rule: [join $attached {, }]"
+    }
+    foreach { clashes right } [sil_clashes [sil_collect [sil_in_force]] $attached] {}
+    if { $clashes ne "" } {
+        puts "$clashes. Set `collect` to $right"
     }
 }
 
