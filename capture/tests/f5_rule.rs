@@ -49,7 +49,7 @@ const OWN: [(&str, &str); 10] = [
     ),
     (
         "collect",
-        "Whose bodies are read. `off` where another iRule collects.",
+        "Whose bodies are read. Leave out those that [another rule inspects](#other-rules-that-inspect-bodies).",
     ),
     (
         "collect_chunked",

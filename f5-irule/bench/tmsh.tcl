@@ -237,8 +237,17 @@ proc ::tmshell::properties {component have words} {
                 set there [expr {[dict exists $have $name] ? [dict get $have $name] : {}}]
                 switch -- $how {
                     none { set there {} }
-                    add { set there [dict merge $there [nested $value]] }
-                    modify { set there [dict merge $there [nested $value]] }
+                    add - modify {
+                        foreach one [dict keys [nested $value]] {
+                            if {$how eq "modify" && ![dict exists $there $one]} {
+                                missing "$name $one"
+                            }
+                            if {$how eq "add" && [dict exists $there $one]} {
+                                error "01020066:3: The requested object ($name $one) already exists."
+                            }
+                        }
+                        set there [dict merge $there [nested $value]]
+                    }
                     replace-all-with { set there [nested $value] }
                     delete {
                         foreach one $value {
@@ -266,6 +275,9 @@ proc ::tmshell::nested {text} {
         # A name never holds a space and never is empty; what does is the braces of the name before.
         if {[llength $text] > 0 && ![regexp {^\S+$} [lindex $text 0]]} {
             set text [lassign $text properties]
+        }
+        if {[llength $properties] % 2 != 0} {
+            error "Syntax Error: \"[lindex $properties end]\" unexpected argument"
         }
         dict set found $name $properties
     }
