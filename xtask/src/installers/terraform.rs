@@ -119,7 +119,26 @@ fn dynamic(resource: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::installers::tests::ADDRESSES;
     use serde_json::json;
+
+    const PLAIN: &str = include_str!("../../../deploy/f5/terraform/plain/main.tf");
+
+    #[test]
+    fn records_go_unencrypted_to_private_addresses_only() {
+        let (_, rest) = PLAIN.split_once("can(regex(\"").unwrap();
+        let (text, _) = rest.split_once("\", var.collector))").unwrap();
+        let accepted = regex::Regex::new(text).unwrap();
+        for (address, private) in ADDRESSES {
+            // The provider documents no other form than an IPv4 address and a port.
+            let right = *private && !address.contains([':', '%']);
+            let got = accepted.is_match(&format!("{address}:5140"));
+            assert_eq!(got, right, "{address}");
+        }
+        for wrong in ["10.0.0.5", "10.0.0.5:", "10.0.0.5:0", "x10.0.0.5:5140"] {
+            assert!(!accepted.is_match(wrong), "{wrong}");
+        }
+    }
 
     #[test]
     fn names_that_the_provider_does_not_have_are_told() {

@@ -5,6 +5,9 @@
 # The folder lies in the package beside as3/. Virtual servers get the rule where they are declared, behind their own:
 #
 #   irules = concat(local.rules_of_mine, [module.silhouette.rule])
+#
+# Terraform does not see what those other rules do: where one inspects bodies (HTTP::collect, HTTP_REQUEST_DATA or HTTP_RESPONSE_DATA in
+# its text), settings have to say collect = "off", or a slow client gets past that rule. f5.md, "Other rules that inspect bodies".
 
 terraform {
   required_providers {
@@ -43,9 +46,14 @@ variable "key" {
 }
 
 variable "settings" {
-  description = "Other settings of the rule, by name."
+  description = "Other settings of the rule, by name; f5.md has them all."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = lookup(var.settings, "transport", "tcp") == "tcp"
+    error_message = "Records by UDP cannot be encrypted: leave transport out, or use the folder plain."
+  }
 }
 
 locals {

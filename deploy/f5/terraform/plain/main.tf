@@ -3,6 +3,9 @@
 # The folder lies in the package beside silhouette.tcl. Virtual servers get the rule where they are declared, behind their own:
 #
 #   irules = concat(local.rules_of_mine, [module.silhouette.rule])
+#
+# Terraform does not see what those other rules do: where one inspects bodies (HTTP::collect, HTTP_REQUEST_DATA or HTTP_RESPONSE_DATA in
+# its text), settings have to say collect = "off", or a slow client gets past that rule. f5.md, "Other rules that inspect bodies".
 
 terraform {
   required_providers {
@@ -14,12 +17,13 @@ terraform {
 }
 
 variable "collector" {
-  description = "Where the collector's hsl_listen is: address:port of a private network."
+  description = "Where the collector's hsl_listen is: IPv4 address and port, of a private network."
   type        = string
 
+  # Loopback, RFC 1918, RFC 6598, link-local: what the collector's hsl_listen takes, too.
   validation {
-    condition     = can(regex("^(10|172|192|100|169)[.][0-9.]+:[0-9]{1,5}$", var.collector))
-    error_message = "Give a private address and a port, such as 10.0.0.5:5140; towards others use the folder encrypted."
+    condition     = can(regex("^(10[.](25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])|127[.](25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])|192[.]168|169[.]254|172[.](1[6-9]|2[0-9]|3[01])|100[.](6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7]))([.](25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){2}:[1-9][0-9]{0,4}$", var.collector))
+    error_message = "\"${var.collector}\" is not accepted: give a private IPv4 address and a port, such as 10.0.0.5:5140. Towards others, records have to be encrypted: use the folder encrypted."
   }
 }
 
@@ -35,7 +39,7 @@ variable "key" {
 }
 
 variable "settings" {
-  description = "Other settings of the rule, by name."
+  description = "Other settings of the rule, by name; f5.md has them all."
   type        = map(string)
   default     = {}
 }
@@ -43,7 +47,8 @@ variable "settings" {
 resource "bigip_ltm_pool" "log" {
   name        = "/Common/silhouette_log"
   description = "Silhouette's collector"
-  monitors    = ["/Common/tcp_half_open"]
+  # Nothing listens for a connection where records come by UDP.
+  monitors = [lookup(var.settings, "transport", "tcp") == "udp" ? "/Common/gateway_icmp" : "/Common/tcp_half_open"]
 }
 
 resource "bigip_ltm_pool_attachment" "log" {
