@@ -755,12 +755,17 @@ when HTTP_REQUEST priority 100 {
                             if { $sil_collecting == 1 } {
                                 set sil_collecting 0
                                 append sil_cut q
+                                set sil_have 0
                                 catch {
-                                    if { [HTTP::payload length] > 0 } {
+                                    set sil_have [HTTP::payload length]
+                                    if { $sil_have > 0 } {
                                         set sil_request64 [b64encode [HTTP::payload $static::silset_max_request_body]]
                                     }
                                 }
-                                catch { HTTP::release }
+                                # Where all is here that was asked for, another rule waits for more: that is its own affair.
+                                if { $sil_have < $sil_asked } {
+                                    catch { HTTP::release }
+                                }
                             }
                         }]
                     }
@@ -799,7 +804,8 @@ when HTTP_REQUEST_DATA priority 100 {
     }
 }
 
-when HTTP_RESPONSE priority 900 {
+# Before other rules: of several collects TMOS heeds the last one, and another rule must get the data it asked for.
+when HTTP_RESPONSE priority 100 {
     if { [catch {
         if { [info exists sil_on] && $sil_on } {
             set sil_head_ms [call sil_since $sil_clicks]
@@ -841,12 +847,16 @@ when HTTP_RESPONSE priority 900 {
                         if { $sil_collecting == 2 } {
                             set sil_collecting 0
                             append sil_cut p
+                            set sil_have 0
                             catch {
-                                if { [HTTP::payload length] > 0 } {
+                                set sil_have [HTTP::payload length]
+                                if { $sil_have > 0 } {
                                     set sil_response64 [b64encode [HTTP::payload $static::silset_max_response_body]]
                                 }
                             }
-                            catch { HTTP::release }
+                            if { $sil_have < $sil_asked } {
+                                catch { HTTP::release }
+                            }
                         }
                     }]
                 }
@@ -858,6 +868,7 @@ when HTTP_RESPONSE priority 900 {
     }
 }
 
+# After other rules, so that the body is the one the client gets.
 when HTTP_RESPONSE_DATA priority 900 {
     if { [catch {
         if { [info exists sil_on] && $sil_on && $sil_collecting == 2 } {

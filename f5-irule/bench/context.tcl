@@ -37,8 +37,9 @@ namespace eval ::flow {
         set f($s,replaced) 1
     }
 
-    # After a response was sent it is an error (::tables::page HTTP::collect). Without a length, or for a message that has no
-    # body, nothing ever comes that would let it go on.
+    # After a response was sent it is an error. Of several collects in one event, by whichever rule, the last one counts, the
+    # earlier are ignored. Both on https://clouddocs.f5.com/api/irules/HTTP__collect.html . Without a length, or for a message
+    # that has no body, nothing ever comes that would let it go on.
     proc collect {s length} {
         upvar #0 ::flow::f$::tmm::flow f
         if {$f(responded)} { return -code error "HTTP::collect after a response was sent: [::tables::page HTTP::collect]" }
@@ -50,7 +51,7 @@ namespace eval ::flow {
             set f($s,want) stall
         } elseif {[string match *_DATA $::tmm::event]} {
             set f($s,want) [expr {[string length $f($s,payload)] + $length}]
-        } elseif {$f($s,want) eq "" || ($f($s,want) ne "stall" && $f($s,want) < $length)} {
+        } else {
             set f($s,want) $length
         }
         return
