@@ -81,6 +81,8 @@ when RULE_INIT {
     set static::sil_schemes {basic bearer digest dpop gnap hawk hmac hoba jwt mac mutual negotiate ntlm oauth privatetoken signature token vapid apikey api-key aws4-hmac-sha256}
     # Attributes of Set-Cookie, which are no secrets.
     set static::sil_attributes {expires max-age domain path secure httponly samesite priority partitioned}
+    # How many parts of cookies get a placeholder of their own in one head: a client chooses how many there are.
+    set static::sil_most_parts 200
     set static::sil_jwt eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.eyJzdWIiOiJyZWRhY3RlZCJ9.cmVkYWN0ZWQ
 }
 
@@ -452,7 +454,15 @@ proc sil_mask {name value} {
     set name [string tolower [string trim $name]]
     if { $name eq "cookie" || $name eq "set-cookie" } {
         set kept {}
-        foreach part [split $value ";"] {
+        set parts [split $value ";"]
+        set rest [lrange $parts $static::sil_parts end]
+        set parts [lrange $parts 0 [expr {$static::sil_parts - 1}]]
+        set static::sil_parts [expr {$static::sil_parts - [llength $parts]}]
+        foreach part $parts {
+            if { [string trim $part] eq "" } {
+                lappend kept $part
+                continue
+            }
             set equals [string first = $part]
             if { $kept ne "" && $name eq "set-cookie" } {
                 set attribute $part
@@ -472,6 +482,9 @@ proc sil_mask {name value} {
             } else {
                 lappend kept $before[call sil_placeholder $secret]
             }
+        }
+        if { [llength $rest] > 0 } {
+            lappend kept [call sil_placeholder [join $rest ";"]]
         }
         return [join $kept ";"]
     }
@@ -530,6 +543,7 @@ proc sil_bounded {head flag} {
 
 # The request's head as the client sent it.
 proc sil_request_head {names raw} {
+    set static::sil_parts $static::sil_most_parts
     # Where lines are no headers to TMOS (of another rule, continued, without an end), all lines are walked.
     if { [llength [split $raw "\n"]] != [llength $names] + 3 } {
         return [call sil_bounded [call sil_masked_head $raw] h]
@@ -558,6 +572,7 @@ proc sil_request_head {names raw} {
 
 # The response's head, put together from its status and headers: there is no command for the raw one.
 proc sil_response_head {} {
+    set static::sil_parts $static::sil_most_parts
     set head "HTTP/1.1 [HTTP::status]\r\n"
     set names [HTTP::header names]
     if { [llength $names] == [llength [lsort -unique [string tolower $names]]] } {

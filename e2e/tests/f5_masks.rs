@@ -32,6 +32,8 @@ while {[gets stdin line] >= 0} {
     set name [binary format H* [lindex $line 0]]
     set value [binary format H* [lindex $line 1]]
     if {[sil_is_secret $name]} {
+        # Each value is a head of its own.
+        set static::sil_parts $static::sil_most_parts
         binary scan [sil_mask [string tolower $name] $value] H* masked
         puts "=$masked"
     } else {
