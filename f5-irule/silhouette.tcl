@@ -570,11 +570,24 @@ proc sil_request_head {names raw} {
     return [call sil_bounded $raw h]
 }
 
-# The response's head, put together from its status and headers: there is no command for the raw one.
-proc sil_response_head {} {
+# The response's head, put together from its status and headers: there is no command for the raw one. recoded: the coding of the
+# body that goes with it is not the head's any more, but this one, or none.
+proc sil_response_head {recoded encoding} {
     set static::sil_parts $static::sil_most_parts
     set head "HTTP/1.1 [HTTP::status]\r\n"
     set names [HTTP::header names]
+    if { $recoded } {
+        set all $names
+        set names {}
+        foreach name $all {
+            if { [string tolower $name] ne "content-encoding" } {
+                lappend names $name
+            }
+        }
+        if { $encoding ne "" } {
+            append head "Content-Encoding: $encoding\r\n"
+        }
+    }
     if { [llength $names] == [llength [lsort -unique [string tolower $names]]] } {
         foreach name $names {
             if { [info exists static::sil_secret($name)] } {
@@ -732,6 +745,7 @@ when HTTP_REQUEST priority 100 {
                 set sil_cut [lindex $sil_bounded 1]
                 set sil_request64 -
                 set sil_response64 -
+                set sil_encoding {}
                 set sil_request_size -
                 set sil_response_size -
                 set sil_server "- -"
@@ -866,6 +880,7 @@ when HTTP_RESPONSE priority 100 {
                             catch {
                                 set sil_have [HTTP::payload length]
                                 if { $sil_have > 0 } {
+                                    set sil_encoding [HTTP::header value Content-Encoding]
                                     set sil_response64 [b64encode [HTTP::payload $static::silset_max_response_body]]
                                 }
                             }
@@ -891,6 +906,7 @@ when HTTP_RESPONSE_DATA priority 900 {
             after cancel $sil_timer
             set sil_have [HTTP::payload length]
             if { $sil_have > 0 } {
+                set sil_encoding [HTTP::header value Content-Encoding]
                 set sil_response64 [b64encode [HTTP::payload $static::silset_max_response_body]]
             }
             if { $sil_length eq "1+" } {
@@ -937,7 +953,9 @@ when HTTP_RESPONSE_RELEASE priority 900 {
                 if { !$sil_done } {
                     set sil_total -
                 }
-                set sil_bounded [call sil_response_head]
+                # An HTTP compression profile has its turn between the body's event and this one.
+                set sil_recoded [expr {$sil_response64 ne "-" && [HTTP::header value Content-Encoding] ne $sil_encoding}]
+                set sil_bounded [call sil_response_head $sil_recoded $sil_encoding]
                 set sil_flags $sil_scheme$sil_cut[lindex $sil_bounded 1]
                 if { $sil_flags eq "" } {
                     set sil_flags -

@@ -226,3 +226,19 @@ fn records_by_udp_are_taken_too() -> Result<()> {
     assert_eq!(response_body(&exchange).data, answer.body);
     bench.clean()
 }
+
+#[test]
+fn a_body_that_is_compressed_for_the_client_arrives_plain() -> Result<()> {
+    let bench = Bench::with(&[], |setup| {
+        *setup = setup.clone().with(&["--compress"]);
+    })?;
+    let (answer, exchange) = bench
+        .stand()
+        .exchange("/json?size=500", &["--compressed"])?;
+    let coding = answer.headers.iter().find(|(n, _)| n == "content-encoding");
+    assert_eq!(coding.map(|(_, value)| value.as_str()), Some("gzip"));
+    let body = response_body(&exchange);
+    assert_eq!(body.data, answer.body);
+    assert_eq!((body.omitted.as_str(), body.truncated), ("", false));
+    bench.clean()
+}

@@ -24,10 +24,11 @@ namespace eval ::bigip {
   --http2                   variables and HTTP::version as on an HTTP/2 virtual server before 14.1
   --tls NAME=VALUE,…        clientssl facts: version, cipher, bits, sni, cert (ok or bad)
   --oneconnect              server connections are shared
+  --compress                an HTTP compression profile: clients that take gzip get it
   --cache PREFIX            RAM cache for paths that begin so
   --port N                  (0: any)"
 
-    foreach part {tables parse check message chunks tmm commands flow answers context hsl control} { source [file join $here $part.tcl] }
+    foreach part {tables parse check message chunks tmm commands flow compress answers context hsl control} { source [file join $here $part.tcl] }
 
     proc address {text what} {
         if {![regexp {^(.+):([0-9]{1,5})$} $text _ host port]} { fail "$what $text: must be HOST:PORT" }
@@ -82,6 +83,7 @@ namespace eval ::bigip {
                     continue
                 }
                 --oneconnect { set ::flow::config(oneconnect) 1; continue }
+                --compress { set ::flow::config(compress) 1; continue }
                 --help { puts $usage; exit 0 }
             }
             if {![llength $arguments]} { fail "$option: a value is missing\n$usage" }

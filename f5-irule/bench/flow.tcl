@@ -16,7 +16,7 @@ namespace eval ::flow {
     variable config
     array set config {
         origin {127.0.0.1 80} routes {} chunking selective release fires broken fires oneconnect 0 cache {} pool /Common/books
-        http2 0 max_head 32768
+        http2 0 max_head 32768 compress 0
     }
     variable next 0
     variable counters
@@ -256,6 +256,8 @@ namespace eval ::flow {
             append f($s,payload) $plain
         } elseif {$s eq "q"} {
             put $id ss $raw
+        } elseif {[compresses $id]} {
+            pass $id [compressed $id $plain -flush]
         } else {
             pass $id $raw
         }
@@ -388,7 +390,10 @@ namespace eval ::flow {
             }
             return [response_release $id]
         }
-        if {$f(p,ended)} { return [complete $id] }
+        if {$f(p,ended)} {
+            pass $id [compress_ends $id]
+            return [complete $id]
+        }
         return 0
     }
 
@@ -423,13 +428,20 @@ namespace eval ::flow {
     proc response_release {id} {
         upvar #0 ::flow::f$id f
         variable counters
+        compress_begins $id
         if {![fire $id HTTP_RESPONSE_RELEASE]} { return 0 }
         incr counters(answered)
         set f(released) 1
         set f(kept_head) [outgoing $id p]
         set f(kept_body) ""
         put $id cs $f(kept_head)
-        if {$f(p,replaced)} { pass $id $f(p,payload) } else { pass $id $f(p,held) }
+        if {[compresses $id]} {
+            pass $id [compressed $id $f(p,payload) -flush]
+        } elseif {$f(p,replaced)} {
+            pass $id $f(p,payload)
+        } else {
+            pass $id $f(p,held)
+        }
         set f(p,held) ""
         if {$f(status) == 101} { set f(state) tunnel }
         return 1
@@ -562,6 +574,7 @@ namespace eval ::flow {
         ::tmm::fire $f(tmm) $id CLIENT_CLOSED $f(ns)
         foreach {name token} $f(timers) { ::after cancel $token }
         catch { close $f(cs) }
+        compress_ends $id
         ::tmm::close_space $f(tmm) $f(ns)
         if {$f(stream) ne $f(ns)} { ::tmm::close_space $f(tmm) $f(stream) }
         unset f

@@ -7,7 +7,7 @@ package require tcltest 2
 namespace import -force ::tcltest::test ::tcltest::cleanupTests
 package require tcllibc
 set bench [file dirname [file dirname [file normalize [info script]]]]
-foreach part {tables parse check message chunks tmm commands flow answers context hsl control} { source [file join $bench $part.tcl] }
+foreach part {tables parse check message chunks tmm commands flow compress answers context hsl control} { source [file join $bench $part.tcl] }
 
 namespace eval ::stand {
     variable server ""
