@@ -836,7 +836,9 @@ when HTTP_REQUEST_DATA priority 100 {
 # Before other rules: of several collects TMOS heeds the last one, and another rule must get the data it asked for.
 when HTTP_RESPONSE priority 100 {
     if { [catch {
-        if { [info exists sil_on] && $sil_on } {
+        # What comes on the way to an answer (100, 103) is none. F5 does not say for sure which events it has.
+        if { [info exists sil_on] && $sil_on && ([HTTP::status] >= 200 || [HTTP::status] == 101) } {
+            set sil_done 0
             set sil_head_ms [call sil_since $sil_clicks]
             set sil_server "[IP::server_addr] [TCP::server_port]"
             set sil_pool_name {}
@@ -932,7 +934,7 @@ when HTTP_RESPONSE_DATA priority 900 {
 # What the client gets, from a server or from the BIG-IP itself: other rules have changed what they change.
 when HTTP_RESPONSE_RELEASE priority 900 {
     if { [catch {
-        if { [info exists sil_on] && $sil_on } {
+        if { [info exists sil_on] && $sil_on && ([HTTP::status] >= 200 || [HTTP::status] == 101) } {
             set sil_on 0
             set sil_status [HTTP::status]
             if { [lsearch -exact $static::silset_excluded_statuses $sil_status] >= 0 } {

@@ -21,6 +21,7 @@ namespace eval ::bigip {
   --chunking preserve|selective   the HTTP profile: what rules see of chunked bodies (selective)
   --release fires|silent    does HTTP::release of a collect under way fire the data event? (fires)
   --broken fires|silent     does a server that breaks off while a rule collects fire the data event? (fires)
+  --interim fires|silent    do answers such as 103 fire the events of an answer? (silent)
   --http2                   variables and HTTP::version as on an HTTP/2 virtual server before 14.1
   --tls NAME=VALUE,…        clientssl facts: version, cipher, bits, sni, cert (ok or bad)
   --oneconnect              server connections are shared
@@ -113,6 +114,7 @@ namespace eval ::bigip {
                 --version { set version $value }
                 --chunking { set ::flow::config(chunking) [one_of $option $value {preserve selective}] }
                 --release { set ::flow::config(release) [one_of $option $value {fires silent}] }
+                --interim { set ::flow::config(interim) [one_of $option $value {fires silent}] }
                 --broken { set ::flow::config(broken) [one_of $option $value {fires silent}] }
                 --tls {
                     foreach fact [split $value ,] {

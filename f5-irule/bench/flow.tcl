@@ -16,7 +16,7 @@ namespace eval ::flow {
     variable config
     array set config {
         origin {127.0.0.1 80} routes {} chunking selective release fires broken fires oneconnect 0 cache {} pool /Common/books
-        http2 0 max_head 32768 compress 0
+        http2 0 max_head 32768 compress 0 interim silent
     }
     variable next 0
     variable counters
@@ -413,7 +413,17 @@ namespace eval ::flow {
             return [reset $id]
         }
         if {$status < 200 && $status != 101} {
-            # Interim: passed at once, HTTP_RESPONSE is for the answer.
+            # Interim: passed at once. That 100 has an event of its own, HTTP_RESPONSE_CONTINUE, is all that F5's pages say: whether
+            # others fire those of an answer, none tells. With `interim fires` all do.
+            if {$::flow::config(interim) eq "fires"} {
+                body_begins $id p none
+                array set f [list p,head $head p,line $line p,headers $headers p,version $version status $status]
+                foreach event {HTTP_RESPONSE HTTP_RESPONSE_RELEASE} {
+                    if {![fire $id $event]} { return 0 }
+                    if {$f(responded)} { return 1 }
+                }
+                set f(status) ""
+            }
             put $id cs $head
             return 1
         }
