@@ -52,7 +52,7 @@ when RULE_INIT {
     set static::sil_boot [format %08x [clock seconds]][format %04x%04x [expr {int(rand() * 65536)}] [expr {int(rand() * 65536)}]]
     set static::sil_tmm [TMM::cmp_unit]
     set static::sil_seq 0
-    # What was captured and lost here, and what the settings excluded: totals since this boot.
+    # What was captured and lost here, and what was left out: totals since this boot.
     set static::sil_refused 0
     set static::sil_faults 0
     array set static::sil_skips {}
@@ -114,7 +114,7 @@ proc sil_fault {where error} {
     call sil_note "an exchange was not captured ($where): $error"
 }
 
-# An exchange that the settings exclude, by the collector's name of the reason.
+# An exchange that is not captured: by the settings, by the collector's name of the reason; or an answer that was retried.
 proc sil_count_skip {reason} {
     if { [info exists static::sil_skips($reason)] } {
         incr static::sil_skips($reason)
@@ -674,10 +674,15 @@ proc sil_send {handle before request_head request_body response_head response_bo
 
 when HTTP_REQUEST priority 100 {
     if { [catch {
-        # What was never answered is recorded when the next request shows that it never will be.
         if { [info exists sil_on] && $sil_on } {
             set sil_on 0
-            call sil_send $sil_handle "$sil_begin - - ${sil_scheme}u$sil_cut $sil_ends $sil_server $sil_version $sil_request_size - $sil_facts64" $sil_head64 $sil_request64 - -
+            if { $sil_head_ms ne "-" } {
+                # There was an answer, and another rule asks again (HTTP::retry): what comes now is the same exchange to the client.
+                call sil_count_skip retried
+            } else {
+                # What was never answered is recorded when the next request shows that it never will be.
+                call sil_send $sil_handle "$sil_begin - - ${sil_scheme}u$sil_cut $sil_ends $sil_server $sil_version $sil_request_size - $sil_facts64" $sil_head64 $sil_request64 - -
+            }
         }
         set sil_on 0
         # Another rule may have answered while a body was waited for: its timer must not release the next one.

@@ -188,7 +188,7 @@ namespace eval ::commands {
         ::flow::set_payload $s "[string range $payload 0 [expr {$offset - 1}]]$text[string range $payload [expr {$offset + $length}] end]"
     }
 
-    # --- answers of our own, and the end: ::tables::page HTTP::respond, HTTP::redirect, reject ---
+    # --- answers of our own, and the end: ::tables::page HTTP::respond, HTTP::redirect, HTTP::retry, reject ---
 
     proc HTTP.respond {status args} {
         set body ""
@@ -208,6 +208,11 @@ namespace eval ::commands {
         ::flow::respond $status $headers $body
     }
     proc HTTP.redirect {url} { ::flow::respond 302 [list Location $url] "" }
+    proc HTTP.retry {args} {
+        if {[lindex $args 0] eq "-reset"} { set args [lrange $args 1 end] }
+        if {[llength $args] != 1} { wrong "HTTP::retry ?-reset? request" }
+        ::flow::retry [lindex $args 0]
+    }
     proc HTTP.close {} { ::flow::close_after }
     proc reject {} { ::flow::reject }
 

@@ -77,6 +77,14 @@ namespace eval ::flow {
         if {[info exists ::flow::f${id}(id)]} { advance $id }
     }
 
+    # What came of the answer is not for the client; the request is sent again, and fires its events again
+    # (::tables::page HTTP::retry).
+    proc retry {request} {
+        upvar #0 ::flow::f$::tmm::flow f
+        if {!$f(q,ended)} { return -code error "HTTP::retry before the end of the request is not emulated" }
+        set f(retry) $request
+    }
+
     proc close_after {} {
         upvar #0 ::flow::f$::tmm::flow f
         set f(after_close) 1

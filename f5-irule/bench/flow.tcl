@@ -189,7 +189,7 @@ namespace eval ::flow {
         incr counters(requests)
         incr f(number)
         array set f [list q,head $head method $method uri $uri q,version $version q,headers $headers status "" responded 0 \
-            local 0 p,begun 0 p,headers {} p,version "" hit "" late {}]
+            local 0 p,begun 0 p,headers {} p,version "" hit "" late {} retry ""]
         foreach name {p,want p,ended p,begun p,payload p,held p,bodiless} { set f($name) [expr {$name in {p,want p,payload p,held} ? "" : 0}] }
         set connection [::message::tokens $headers connection]
         set f(q,keep) [expr {$version eq "1.1" ? "close" ni $connection : "keep-alive" in $connection}]
@@ -386,6 +386,7 @@ namespace eval ::flow {
                 if {[string length $f(p,payload)] < $f(p,want) && !$f(p,ended)} { return 0 }
                 set f(p,want) ""
                 if {![fire $id HTTP_RESPONSE_DATA]} { return 0 }
+                if {$f(retry) ne ""} { return [again $id] }
                 return 1
             }
             return [response_release $id]
@@ -432,6 +433,17 @@ namespace eval ::flow {
         set connection [::message::tokens $headers connection]
         set f(p,keep) [expr {$framing ne "close" && ($version eq "1.1" ? "close" ni $connection : "keep-alive" in $connection)}]
         if {![fire $id HTTP_RESPONSE]} { return 0 }
+        if {$f(retry) ne ""} { return [again $id] }
+        return 1
+    }
+
+    # The request that a rule sends again, as if the client had.
+    proc again {id} {
+        upvar #0 ::flow::f$id f
+        drop_server $id
+        if {![info exists f(id)]} { return 0 }
+        set f(cbuf) $f(retry)$f(cbuf)
+        set f(state) head
         return 1
     }
 

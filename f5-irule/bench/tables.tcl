@@ -67,6 +67,7 @@ namespace eval ::tables {
         HTTP::request_num    9.0  {REQUEST CACHE_RESPONSE ANSWER} - page
         HTTP::respond        9.0  {HTTP_REQUEST HTTP_REQUEST_DATA CACHE_REQUEST CACHE_RESPONSE HTTP_RESPONSE
                                    HTTP_RESPONSE_DATA LB_FAILED} - strict
+        HTTP::retry          9.0  {HTTP_RESPONSE HTTP_RESPONSE_DATA} - page
         HTTP::status         9.0  ANSWER - strict
         HTTP::uri            9.0  {REQUEST CACHE_RESPONSE} - page
         HTTP::version        9.0  {REQUEST CACHE_RESPONSE ANSWER} - page
