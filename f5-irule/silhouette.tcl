@@ -720,9 +720,10 @@ when HTTP_REQUEST priority 100 {
                 set sil_begin [clock seconds]
                 # The name in a variable: with the name itself the virtual server would take the log pool's status.
                 if { ![info exists sil_pool] || $sil_pool ne "$static::silset_transport $static::silset_pool" } {
-                    set sil_pool "$static::silset_transport $static::silset_pool"
                     set sil_log_pool $static::silset_pool
                     set sil_handle [HSL::open -proto [string toupper $static::silset_transport] -pool $sil_log_pool]
+                    # Only now: where it fails, the next request tries again.
+                    set sil_pool "$static::silset_transport $static::silset_pool"
                 }
                 if { ![info exists sil_ends] } {
                     set sil_ends "[IP::client_addr] [TCP::client_port] [IP::local_addr] [TCP::local_port]"
