@@ -787,20 +787,24 @@ when HTTP_REQUEST priority 100 {
                         set sil_collecting 1
                         # Whether a release brings the event of the data is not told for sure, so what is there is taken here.
                         set sil_timer [after $static::silset_collect_wait_ms {
-                            if { $sil_collecting == 1 } {
-                                set sil_collecting 0
-                                append sil_cut q
-                                set sil_have 0
-                                catch {
-                                    set sil_have [HTTP::payload length]
-                                    if { $sil_have > 0 } {
-                                        set sil_request64 [b64encode [HTTP::payload $static::silset_max_request_body]]
+                            if { [catch {
+                                if { $sil_collecting == 1 } {
+                                    set sil_collecting 0
+                                    append sil_cut q
+                                    set sil_have 0
+                                    catch {
+                                        set sil_have [HTTP::payload length]
+                                        if { $sil_have > 0 } {
+                                            set sil_request64 [b64encode [HTTP::payload $static::silset_max_request_body]]
+                                        }
+                                    }
+                                    # Where all is here that was asked for, another rule waits for more: that is its own affair.
+                                    if { $sil_have < $sil_asked } {
+                                        HTTP::release
                                     }
                                 }
-                                # Where all is here that was asked for, another rule waits for more: that is its own affair.
-                                if { $sil_have < $sil_asked } {
-                                    catch { HTTP::release }
-                                }
+                            } sil_error] } {
+                                catch { call sil_fault timer $sil_error }
                             }
                         }]
                     }
@@ -881,20 +885,24 @@ when HTTP_RESPONSE priority 100 {
                 if { ![catch { HTTP::collect $sil_asked }] } {
                     set sil_collecting 2
                     set sil_timer [after $static::silset_collect_wait_ms {
-                        if { $sil_collecting == 2 } {
-                            set sil_collecting 0
-                            append sil_cut p
-                            set sil_have 0
-                            catch {
-                                set sil_have [HTTP::payload length]
-                                if { $sil_have > 0 } {
-                                    set sil_encoding [HTTP::header value Content-Encoding]
-                                    set sil_response64 [b64encode [HTTP::payload $static::silset_max_response_body]]
+                        if { [catch {
+                            if { $sil_collecting == 2 } {
+                                set sil_collecting 0
+                                append sil_cut p
+                                set sil_have 0
+                                catch {
+                                    set sil_have [HTTP::payload length]
+                                    if { $sil_have > 0 } {
+                                        set sil_encoding [HTTP::header value Content-Encoding]
+                                        set sil_response64 [b64encode [HTTP::payload $static::silset_max_response_body]]
+                                    }
+                                }
+                                if { $sil_have < $sil_asked } {
+                                    HTTP::release
                                 }
                             }
-                            if { $sil_have < $sil_asked } {
-                                catch { HTTP::release }
-                            }
+                        } sil_error] } {
+                            catch { call sil_fault timer $sil_error }
                         }
                     }]
                 }
