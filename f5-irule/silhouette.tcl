@@ -62,10 +62,10 @@ when RULE_INIT {
     catch { append static::sil_facts "host $static::tcl_platform(machine)\n" }
     catch { append static::sil_facts "tmos $static::tcl_platform(osVersion)\n" }
 
-    # Whether anything is captured, and how the settings were when they were read.
+    # Whether anything is captured, and how the settings were when they were read: - is not even an empty data-group.
     set static::sil_live 0
     set static::sil_checked 0
-    set static::sil_raw {}
+    set static::sil_raw -
     set static::sil_problem {}
     set static::silset_log_interval 60
     set static::sil_logged 0
@@ -244,7 +244,7 @@ proc sil_read {} {
     set static::sil_checked [clock seconds]
     if { [catch { class names $static::sil_group } names] } {
         set static::sil_live 0
-        set static::sil_raw {}
+        set static::sil_raw -
         call sil_note "there is no data-group $static::sil_group of type string: nothing is captured until there is one"
         return
     }
