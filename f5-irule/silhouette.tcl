@@ -978,6 +978,8 @@ when HTTP_RESPONSE_RELEASE priority 900 {
                 }
                 call sil_send $sil_handle "$sil_begin $sil_head_ms $sil_total $sil_flags $sil_ends $sil_server $sil_version $sil_request_size $sil_response_size $sil_facts64" $sil_head64 $sil_request64 [lindex $sil_bounded 0] $sil_response64
             }
+            # An idle connection holds nothing of what passed.
+            set sil_bounded -
             set sil_head64 -
             set sil_request64 -
             set sil_response64 -
