@@ -203,15 +203,19 @@ proc sil_value {kind default text} {
                 }
                 set entries [concat [call sil_entries $default] $added]
             }
-            # Only the star means something in a pattern.
-            set entries [string map $static::sil_literally $entries]
-            if { [lindex $kind 1] eq "case" } {
-                return $entries
+            # Only the star means something in a pattern. Each by itself: as one text, a list has backslashes of its own.
+            set patterns {}
+            foreach entry $entries {
+                set entry [string map $static::sil_literally $entry]
+                if { [lindex $kind 1] eq "name" } {
+                    set entry [string map {- {} _ {}} $entry]
+                }
+                if { [lindex $kind 1] ne "case" } {
+                    set entry [string tolower $entry]
+                }
+                lappend patterns $entry
             }
-            if { [lindex $kind 1] eq "name" } {
-                set entries [string map {- {} _ {}} $entries]
-            }
-            return [string tolower $entries]
+            return $patterns
         }
         statuses {
             set entries [call sil_entries $text]
