@@ -954,6 +954,14 @@ when HTTP_RESPONSE_RELEASE priority 900 {
     if { [catch {
         if { [info exists sil_on] && $sil_on && ([HTTP::status] >= 200 || [HTTP::status] == 101) } {
             set sil_on 0
+            # Another rule may have answered in the server's place: while its body was waited for, or after that was taken.
+            if { $sil_collecting > 0 } {
+                set sil_collecting 0
+                after cancel $sil_timer
+            }
+            if { $sil_response64 ne "-" && [HTTP::status] ne $sil_status } {
+                set sil_response64 -
+            }
             set sil_status [HTTP::status]
             if { [lsearch -exact $static::silset_excluded_statuses $sil_status] >= 0 } {
                 call sil_count_skip excluded_status
@@ -961,13 +969,17 @@ when HTTP_RESPONSE_RELEASE priority 900 {
                 set sil_total [call sil_since $sil_clicks]
                 if { $sil_head_ms eq "-" } {
                     set sil_head_ms $sil_total
+                }
+                if { $sil_response64 eq "-" } {
+                    # The size is what the head says that the client gets.
                     set sil_length [HTTP::header value Content-Length]
-                    if { $sil_method eq "HEAD" || $sil_status == 204 || $sil_status == 304 } {
+                    if { $sil_method eq "HEAD" || $sil_status < 200 || $sil_status == 204 || $sil_status == 304 } {
                         set sil_length 0
                     }
-                    set sil_response_size 1+
                     if { [regexp {^0*([0-9]{1,15})$} $sil_length sil_all sil_length] } {
                         set sil_response_size $sil_length
+                    } elseif { $sil_response_size eq "-" } {
+                        set sil_response_size 1+
                     }
                 }
                 if { !$sil_done } {
