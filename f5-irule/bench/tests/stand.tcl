@@ -138,6 +138,20 @@ namespace eval ::stand {
         return 1
     }
 
+    # What the proxy keeps of the last connection, by name; empty when it is gone.
+    proc of_flow {name} {
+        set field ::flow::f${::flow::next}($name)
+        if {[info exists $field]} { return [set $field] }
+    }
+    # Has the time come that its timers wait for: now.
+    proc run_out {} {
+        foreach {name token} [of_flow timers] {
+            set script [lindex [after info $token] 0]
+            after cancel $token
+            uplevel #0 $script
+        }
+    }
+
     proc connect {} {
         variable server
         variable heard
