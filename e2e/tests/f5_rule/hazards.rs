@@ -248,7 +248,7 @@ fn an_error_in_the_rule_never_reaches_a_client() -> Result<()> {
             "HTTP_REQUEST priority 200",
             "set sil_on 1 ; unset -nocomplain sil_method",
         ),
-        ("HTTP_RESPONSE priority 800", "set sil_clicks nonsense"),
+        ("HTTP_RESPONSE priority 50", "set sil_clicks nonsense"),
         (
             "HTTP_RESPONSE_RELEASE priority 800",
             "set sil_clicks nonsense",
