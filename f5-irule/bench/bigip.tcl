@@ -22,9 +22,11 @@ namespace eval ::bigip {
   --release fires|silent    does HTTP::release of a collect under way fire the data event? (fires)
   --broken fires|silent     does a server that breaks off while a rule collects fire the data event? (fires)
   --interim fires|silent    do answers such as 103 fire the events of an answer? (silent)
+  --interim fires|silent    do answers such as 103 fire the events of an answer? (silent)
   --http2                   variables and HTTP::version as on an HTTP/2 virtual server before 14.1
   --tls NAME=VALUE,…        clientssl facts: version, cipher, bits, sni, cert (ok or bad)
   --oneconnect              server connections are shared
+  --compress                an HTTP compression profile: clients that take gzip get it
   --compress                an HTTP compression profile: clients that take gzip get it
   --cache PREFIX            RAM cache for paths that begin so
   --port N                  (0: any)"
@@ -85,6 +87,7 @@ namespace eval ::bigip {
                 }
                 --oneconnect { set ::flow::config(oneconnect) 1; continue }
                 --compress { set ::flow::config(compress) 1; continue }
+                --compress { set ::flow::config(compress) 1; continue }
                 --help { puts $usage; exit 0 }
             }
             if {![llength $arguments]} { fail "$option: a value is missing\n$usage" }
@@ -116,6 +119,7 @@ namespace eval ::bigip {
                 --release { set ::flow::config(release) [one_of $option $value {fires silent}] }
                 --interim { set ::flow::config(interim) [one_of $option $value {fires silent}] }
                 --broken { set ::flow::config(broken) [one_of $option $value {fires silent}] }
+                --interim { set ::flow::config(interim) [one_of $option $value {fires silent}] }
                 --tls {
                     foreach fact [split $value ,] {
                         if {![regexp {^([a-z]+)=(.*)$} $fact _ name text]} { fail "$option $fact: must be NAME=VALUE" }
