@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::process::{self, Process, Signal};
+use crate::process::{self, PATIENCE, Process, Signal};
 
 /// Where things are; given to whoever writes the configuration.
 #[derive(Debug, Clone)]
@@ -80,8 +80,8 @@ impl Nginx {
             if process::children(process.pid(), "worker process").len() >= workers {
                 break;
             }
-            if begin.elapsed() > Duration::from_secs(20) {
-                bail!("nginx has not started its {workers} workers within 20 s");
+            if begin.elapsed() > PATIENCE {
+                bail!("nginx has not started its {workers} workers within {PATIENCE:?}");
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -183,19 +183,15 @@ impl Nginx {
     /// Reloads and waits until every worker of before is gone and the new ones are there; how long that took.
     ///
     /// # Errors
-    /// After 20 s, or when nginx refuses the configuration.
+    /// After a minute, or when nginx refuses the configuration.
     pub fn reload(&self) -> Result<Duration> {
         let before = self.worker_pids();
         let begin = Instant::now();
         self.process.signal(Signal::HUP)?;
-        process::wait_until(
-            "nginx replaces its workers",
-            Duration::from_secs(20),
-            || {
-                before.iter().all(|pid| !process::alive(*pid))
-                    && self.worker_pids().len() >= self.workers
-            },
-        )
+        process::wait_until("nginx replaces its workers", PATIENCE, || {
+            before.iter().all(|pid| !process::alive(*pid))
+                && self.worker_pids().len() >= self.workers
+        })
         .with_context(|| self.error_log())?;
         Ok(begin.elapsed())
     }
@@ -203,7 +199,7 @@ impl Nginx {
     /// Graceful end (`nginx -s quit`); how long until the master was gone.
     ///
     /// # Errors
-    /// After 20 s.
+    /// After a minute.
     pub fn quit(&mut self) -> Result<Duration> {
         self.end(Signal::QUIT)
     }
@@ -217,7 +213,7 @@ impl Nginx {
         let begin = Instant::now();
         self.process.signal(signal)?;
         self.process
-            .wait(Duration::from_secs(20))
+            .wait(PATIENCE)
             .with_context(|| self.error_log())?;
         Ok(begin.elapsed())
     }

@@ -3,7 +3,7 @@
 //! In: a command. Out: a handle with signals and bounded waits. Only ever signals pids it started.
 
 use std::ffi::OsStr;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 pub use rustix::process::Signal;
+
+/// How long tests wait for what must come. Long: it only bounds how long a failure takes, and a busy machine is none.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A command that is told to end (SIGTERM) when the thread that starts it ends, so that a killed test leaves nothing.
 ///
@@ -169,7 +172,7 @@ fn status_bytes(pid: u32, name: &str) -> Option<u64> {
 }
 
 /// A loopback port that nobody listens on. Below the range from which the kernel takes ports for outgoing connections, so
-/// that it is still free a moment later.
+/// that it is still free a moment later, and after whoever listened there was ended and shall come back.
 pub fn free_port() -> Result<u16> {
     const FIRST: u32 = 18_000;
     const COUNT: u32 = 14_000;
@@ -187,6 +190,11 @@ pub fn free_port() -> Result<u16> {
         "no free port on 127.0.0.1 between {FIRST} and {}",
         FIRST + COUNT
     )
+}
+
+/// [`free_port`] with its address.
+pub fn free_address() -> Result<SocketAddr> {
+    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?)))
 }
 
 /// Asks `ready` every few milliseconds until it says yes.

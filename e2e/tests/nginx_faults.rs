@@ -4,14 +4,11 @@
 
 #![cfg(debug_assertions)]
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
-use silhouette_e2e::process::wait_until;
+use silhouette_e2e::process::{PATIENCE, wait_until};
 use silhouette_e2e::recording::Recording;
 use silhouette_e2e::{Nginx, Origin, curl};
 
-const PATIENCE: Duration = Duration::from_secs(15);
 const STAGES: [&str; 5] = [
     "post_read",
     "request_body",

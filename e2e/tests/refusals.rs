@@ -1,15 +1,16 @@
 //! A collector that must not take what is sent, or a shim that must not send: refused, told on both sides, and the client's
 //! requests go through.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use silhouette_e2e::nginx::capturing;
-use silhouette_e2e::process::wait_until;
+use silhouette_e2e::process::{PATIENCE, wait_until};
 use silhouette_e2e::tls::Authority;
 use silhouette_e2e::{Collector, Nginx, Origin, curl};
 
-const SOON: Duration = Duration::from_secs(30);
+/// Where shims call.
+const EXPORT: &str = "/silhouette.telemetry.v1.TelemetryService/Export";
+/// Its number in gRPC.
+const UNAUTHENTICATED: &str = "16";
 
 /// Lines of nginx's error log in which the module complains about its connection to the collector.
 fn complaints(nginx: &Nginx) -> Vec<String> {
@@ -25,13 +26,18 @@ fn refused(collector: &Collector, nginx: &Nginx, reasons: &[&str]) -> Result<()>
     for n in 0..5 {
         assert_eq!(curl([nginx.url(&format!("/json?n={n}"))])?.status, 200);
     }
-    wait_until("the module says why", SOON, || {
+    wait_until("the module says why", PATIENCE, || {
         !complaints(nginx).is_empty()
     })
     .with_context(|| nginx.error_log())?;
-    // Long enough for several attempts.
-    std::thread::sleep(Duration::from_secs(4));
+    let before = refusals(collector)?;
+    wait_until("several attempts", PATIENCE, || {
+        refusals(collector).is_ok_and(|now| now >= before + 3.0)
+    })
+    .with_context(|| collector.log())?;
     assert_eq!(curl([nginx.url("/json")])?.status, 200);
+    // The page has the worker log what its exporter had to say: that all attempts but the last have failed.
+    assert_eq!(nginx.counters()?.get("acknowledged"), 0);
     let said = complaints(nginx);
     assert_eq!(said.len(), 1, "once per minute at most: {said:#?}");
     let line = said.first().context("one line")?.to_lowercase();
@@ -39,7 +45,6 @@ fn refused(collector: &Collector, nginx: &Nginx, reasons: &[&str]) -> Result<()>
         reasons.iter().any(|reason| line.contains(reason)),
         "none of {reasons:?} in {line}"
     );
-    assert_eq!(nginx.counters()?.get("acknowledged"), 0);
     assert_eq!(
         collector.metric("silhouette_exchanges_acknowledged_total", "")?,
         0.0
@@ -64,8 +69,17 @@ fn a_wrong_token_is_refused_and_the_right_one_is_not() -> Result<()> {
         let (collector, origin) = (collector.url(), origin.url(""));
         move |layout: &silhouette_e2e::nginx::Layout| capturing(layout, &collector, &origin, &more)
     };
-    // A running collector notices a new token within a second.
-    std::thread::sleep(Duration::from_millis(1500));
+    let export = format!("{}{EXPORT}", collector.url());
+    wait_until("the token is in force", PATIENCE, || {
+        curl([
+            "-H",
+            "Content-Type: application/grpc-web+proto",
+            "-d",
+            "",
+            &export,
+        ])
+        .is_ok_and(|answer| answer.header("grpc-status") == Some(UNAUTHENTICATED))
+    })?;
     let nginx = Nginx::start(1, config(&wrong))?;
     refused(&collector, &nginx, &["token", "unauthenticated"])?;
     assert!(refusals(&collector)? >= 1.0);
@@ -75,7 +89,7 @@ fn a_wrong_token_is_refused_and_the_right_one_is_not() -> Result<()> {
     );
     let nginx = Nginx::start(1, config(&good))?;
     assert_eq!(curl([nginx.url("/json")])?.status, 200);
-    let shim = nginx.drained(1, SOON)?;
+    let shim = nginx.drained(1, PATIENCE)?;
     assert_eq!(shim.get("acknowledged"), 1, "{shim:?}");
     Ok(())
 }
@@ -108,7 +122,7 @@ fn the_right_authority_is_accepted_and_another_is_not() -> Result<()> {
     );
     let nginx = nginx_trusting(&collector.tls_url(), &authority, &origin)?;
     assert_eq!(curl([nginx.url("/json")])?.status, 200);
-    assert_eq!(nginx.drained(1, SOON)?.get("acknowledged"), 1);
+    assert_eq!(nginx.drained(1, PATIENCE)?.get("acknowledged"), 1);
     Ok(())
 }
 
@@ -170,6 +184,7 @@ fn a_client_certificate_is_asked_for_and_checked() -> Result<()> {
     };
     let without = nginx_trusting(&collector.tls_url(), &authority, &origin)?;
     refused(&collector, &without, &["certificate"])?;
+    drop(without);
     let reasons = ["certificate"];
     refused(&collector, &with(&other.client("stranger")?)?, &reasons)?;
     refused(
@@ -181,7 +196,7 @@ fn a_client_certificate_is_asked_for_and_checked() -> Result<()> {
     assert!(told >= 3.0, "the collector knows why: {told}");
     let nginx = with(&authority.client("edge")?)?;
     assert_eq!(curl([nginx.url("/json")])?.status, 200);
-    assert_eq!(nginx.drained(1, SOON)?.get("acknowledged"), 1);
+    assert_eq!(nginx.drained(1, PATIENCE)?.get("acknowledged"), 1);
     Ok(())
 }
 
