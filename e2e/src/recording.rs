@@ -175,11 +175,7 @@ impl Recording {
     /// What the system says.
     pub fn hsl(&self) -> Result<Hsl> {
         let runtime = self.runtime.as_ref().context("the server is over")?;
-        let (tcp, udp) = runtime.block_on(async {
-            let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-            let udp = UdpSocket::bind(tcp.local_addr()?).await?;
-            Ok::<_, std::io::Error>((tcp, udp))
-        })?;
+        let (tcp, udp) = runtime.block_on(same_port())?;
         let address = tcp.local_addr()?;
         let (key_id, secret) = ("bigip-test", "silk_of-a-recording");
         let metrics = Arc::new(Metrics::default());
@@ -323,6 +319,20 @@ impl Drop for Recording {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
+        }
+    }
+}
+
+/// A port that is free for both.
+async fn same_port() -> std::io::Result<(TcpListener, UdpSocket)> {
+    let mut taken = Vec::new();
+    loop {
+        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        match UdpSocket::bind(tcp.local_addr()?).await {
+            Ok(udp) => return Ok((tcp, udp)),
+            // Kept until another is found, so that this one is not given again.
+            Err(_) if taken.len() < 100 => taken.push(tcp),
+            Err(error) => return Err(error),
         }
     }
 }

@@ -24,18 +24,15 @@ pub mod streams;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use silhouette_proto::telemetry::v1::{Body, Exchange};
 
+pub use crate::process::PATIENCE;
 use crate::{Answer, Origin, Recording, curl};
 
 /// How much of a body is kept each way.
 pub const CAP: usize = 4096;
-/// How long to wait for what must come.
-pub const PATIENCE: Duration = Duration::from_secs(15);
-
 /// A gateway as clients reach it.
 #[derive(Debug, Clone)]
 pub struct Front {
