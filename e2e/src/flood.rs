@@ -3,8 +3,9 @@
 //! In: a base URL and what the n-th request is. Out: how many were answered with a status below 400, and what went wrong
 //! with the others. Never retries: a client of the gateway must not need to.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -36,23 +37,75 @@ pub fn flood(
     connections: usize,
     call: impl Fn(u64) -> Call + Send + Sync + 'static,
 ) -> Result<Flood> {
+    while_wanted(authority, connections, move |n| n < count, call)
+}
+
+/// Requests on a thread of their own that go on until they are told to stop, or are dropped.
+#[derive(Debug)]
+pub struct Flooding {
+    over: Arc<AtomicBool>,
+    clients: Option<JoinHandle<Result<Flood>>>,
+}
+
+impl Flooding {
+    /// Like [`flood`], without an end.
+    pub fn start(
+        authority: &str,
+        connections: usize,
+        call: impl Fn(u64) -> Call + Send + Sync + 'static,
+    ) -> Flooding {
+        let over = Arc::new(AtomicBool::new(false));
+        let (until, authority) = (over.clone(), authority.to_owned());
+        let clients = std::thread::spawn(move || {
+            let wanted = move |_| !until.load(Ordering::Relaxed);
+            while_wanted(&authority, connections, wanted, call)
+        });
+        Flooding {
+            over,
+            clients: Some(clients),
+        }
+    }
+
+    /// No new requests; what became of all, those under way included.
+    pub fn stop(mut self) -> Result<Flood> {
+        self.over.store(true, Ordering::Relaxed);
+        let clients = self.clients.take().context("stopped once")?;
+        clients
+            .join()
+            .map_err(|_| anyhow::anyhow!("the clients' thread panicked"))?
+    }
+}
+
+impl Drop for Flooding {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
+
+fn while_wanted(
+    authority: &str,
+    connections: usize,
+    wanted: impl Fn(u64) -> bool + Send + Sync + 'static,
+    call: impl Fn(u64) -> Call + Send + Sync + 'static,
+) -> Result<Flood> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
     let next = Arc::new(AtomicU64::new(0));
     let result = Arc::new(Mutex::new(Flood::default()));
-    let call = Arc::new(call);
+    let (wanted, call) = (Arc::new(wanted), Arc::new(call));
     runtime.block_on(async {
         let mut tasks = Vec::new();
         for _ in 0..connections {
-            let (next, result, call) = (next.clone(), result.clone(), call.clone());
+            let (next, result) = (next.clone(), result.clone());
+            let (wanted, call) = (wanted.clone(), call.clone());
             let authority = authority.to_owned();
             tasks.push(tokio::spawn(async move {
                 let mut sender = None;
                 loop {
                     let n = next.fetch_add(1, Ordering::Relaxed);
-                    if n >= count {
+                    if !wanted(n) {
                         return;
                     }
                     let outcome = tokio::time::timeout(

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hyper::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use silhouette_e2e::envoy::{Envoy, Setup};
-use silhouette_e2e::flood::{Call, flood};
+use silhouette_e2e::flood::{Call, Flooding, flood};
 use silhouette_e2e::process::{resident_bytes, wait_until};
 use silhouette_e2e::{Collector, Origin};
 
 const LONG: Duration = Duration::from_secs(180);
-const COUNT: u64 = 50_000;
 
 /// Reads, lists with queries, and writes with a body that comes back.
 fn calls(n: u64) -> Call {
@@ -34,8 +33,8 @@ fn calls(n: u64) -> Call {
     }
 }
 
-fn start(collector: &Collector, origin: &Origin) -> Result<Envoy> {
-    let mut setup = Setup::capturing(collector.telemetry(), origin.address(), &json!({}));
+fn start(collector: &Collector, origin: &Origin, more: &Value) -> Result<Envoy> {
+    let mut setup = Setup::capturing(collector.telemetry(), origin.address(), more);
     setup.concurrency = 2;
     Envoy::start(setup)
 }
@@ -50,10 +49,12 @@ fn exchanges_in_models(collector: &Collector) -> Result<u64> {
 }
 
 #[test]
-fn fifty_thousand_requests_are_acknowledged_and_learnt_or_counted() -> Result<()> {
+fn fifty_thousand_requests_are_captured_acknowledged_and_learnt() -> Result<()> {
+    const COUNT: u64 = 50_000;
     let origin = Origin::start()?;
     let collector = Collector::start(&[])?;
-    let envoy = start(&collector, &origin)?;
+    // The queue holds what the machine at hand makes faster than it learns.
+    let envoy = start(&collector, &origin, &json!({ "queue_bytes": "64m" }))?;
     let done = flood(&envoy.authority(), COUNT, 32, calls)?;
     assert_eq!(
         (done.answered, done.failed),
@@ -63,15 +64,13 @@ fn fifty_thousand_requests_are_acknowledged_and_learnt_or_counted() -> Result<()
     );
     assert_eq!(origin.requests(), COUNT);
     let counters = envoy.drained(COUNT, LONG)?;
-    // What is lost is lost for one reason only, and most is not.
     assert_eq!(
-        counters.get("acknowledged") + counters.dropped_for("queue_full"),
-        COUNT,
+        (counters.get("acknowledged"), counters.dropped()),
+        (COUNT, 0),
         "{counters:?}"
     );
-    assert!(counters.get("acknowledged") > COUNT / 2, "{counters:?}");
-    wait_until("what was acknowledged is learnt, once", LONG, || {
-        exchanges_in_models(&collector).is_ok_and(|n| n == counters.get("acknowledged"))
+    wait_until("everything is learnt, once", LONG, || {
+        exchanges_in_models(&collector).is_ok_and(|n| n == COUNT)
     })
     .with_context(|| {
         format!(
@@ -104,9 +103,8 @@ fn fifty_thousand_requests_are_acknowledged_and_learnt_or_counted() -> Result<()
 fn a_collector_killed_in_the_middle_loses_nothing_it_acknowledged() -> Result<()> {
     let origin = Origin::start()?;
     let mut collector = Collector::start(&["--checkpoint-interval", "1s"])?;
-    let envoy = start(&collector, &origin)?;
-    let authority = envoy.authority();
-    let clients = std::thread::spawn(move || flood(&authority, COUNT, 16, calls));
+    let envoy = start(&collector, &origin, &json!({}))?;
+    let clients = Flooding::start(&envoy.authority(), 16, calls);
     wait_until("a part is acknowledged", LONG, || {
         collector
             .metric("silhouette_exchanges_acknowledged_total", "")
@@ -114,26 +112,19 @@ fn a_collector_killed_in_the_middle_loses_nothing_it_acknowledged() -> Result<()
     })?;
     let before = resident_bytes(envoy.pid()).context("envoy lives")?;
     collector.kill_9();
-    let done = clients
-        .join()
-        .map_err(|_| anyhow::anyhow!("the clients' thread panicked"))??;
-    assert_eq!(
-        (done.answered, done.failed),
-        (COUNT, 0),
-        "{:?}",
-        done.reasons
-    );
+    let dropped = envoy.counters()?.dropped_for("queue_full");
+    envoy.wait_counters("more than two queues of 2 MiB can hold", LONG, |counters| {
+        counters.dropped_for("queue_full") > dropped
+    })?;
+    let done = clients.stop()?;
+    assert_eq!(done.failed, 0, "{:?}", done.reasons);
     let after = resident_bytes(envoy.pid()).context("envoy lives")?;
     assert!(
         after < before + (48 << 20),
         "{before} bytes resident before, {after} with two queues of 2 MiB full"
     );
     collector.restart()?;
-    let counters = envoy.drained(COUNT, LONG)?;
-    assert!(
-        counters.dropped_for("queue_full") > 0,
-        "two queues of 2 MiB cannot hold it all: {counters:?}"
-    );
+    let counters = envoy.drained(done.answered, LONG)?;
     assert_eq!(counters.dropped(), counters.dropped_for("queue_full"));
     wait_until(
         "everything acknowledged is in the models, once",

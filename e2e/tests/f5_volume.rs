@@ -70,26 +70,27 @@ fn captured_is_received_and_gaps(tmms: usize, count: u64) -> Result<()> {
     assert_eq!(captured, bigip.stat("hsl_sends")?);
     assert_eq!(captured, count + tmms as u64);
     let sum = |member: &str| collector.hsl_sum(member);
-    wait_until("every record came, or is lost", LONG, || {
-        let all = || -> Result<bool> {
-            Ok(sum("captured")? == captured
-                && sum("late")? == 0
-                && sum("received")? + sum("lost")? == captured)
-        };
-        all().unwrap_or(false)
-    })
-    .with_context(|| {
-        let told = collector.get("/v1/hsl").map(|answer| answer.text());
-        format!("{captured} captured: {told:?}\n{:?}", bigip.stats())
-    })?;
     let stats = bigip.stats()?;
     let stat = |name: &str| stats.get(name).copied().unwrap_or(0);
     let broken = stat("hsl_lost") + stat("hsl_refused") + stat("hsl_cut");
     for fault in ["hsl_lost", "hsl_refused", "hsl_cut", "hsl_doubled"] {
         assert!(stat(fault) > count / 2_500, "{stats:?}");
     }
-    assert_eq!(sum("lost")?, broken, "{stats:?}");
-    assert_eq!(sum("doubled")?, stat("hsl_doubled"), "{stats:?}");
+    // Second copies, and what was delayed for longer than it takes to be called lost, may come at the very last.
+    wait_until("every record came, or is lost", LONG, || {
+        let all = || -> Result<bool> {
+            Ok(sum("captured")? == captured
+                && sum("late")? == 0
+                && sum("received")? + broken == captured
+                && sum("lost")? == broken
+                && sum("doubled")? == stat("hsl_doubled"))
+        };
+        all().unwrap_or(false)
+    })
+    .with_context(|| {
+        let told = collector.get("/v1/hsl").map(|answer| answer.text());
+        format!("{captured} captured: {told:?}\n{stats:?}")
+    })?;
     let refused = stat("hsl_refused");
     assert_eq!(sum("refused_by_hsl")?, refused, "{stats:?}");
     let received = sum("received")?;
