@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::process::{self, Process};
+use crate::process::{self, PATIENCE, Process};
 
 /// Name of the log pool, in the data-group and on the BIG-IP.
 pub const LOG_POOL: &str = "/Common/silhouette_log";
@@ -29,8 +29,6 @@ pub const POOL: &str = "/Common/books";
 pub const HOSTNAME: &str = "bigip-1.example.com";
 /// Its version.
 pub const VERSION: &str = "16.1.4";
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a BIG-IP is for.
 #[derive(Debug, Clone)]

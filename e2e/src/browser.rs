@@ -73,7 +73,7 @@ pub fn run(
         bail!("{script}.mjs did not end within {PATIENCE:?}; it came as far as: {result:?}");
     }
     let outcome = result?;
-    let status = node.wait(Duration::from_secs(20))?;
+    let status = node.wait(process::PATIENCE)?;
     ensure!(
         outcome.ended && status.success(),
         "{script}.mjs broke off ({status}) after {:?}; what it printed on standard error says why",

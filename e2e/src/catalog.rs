@@ -76,8 +76,8 @@ impl Catalog {
         if let Some(database) = &database {
             args.extend(["--database-url".to_owned(), database.url().to_owned()]);
         }
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (process, address) = serve(&data_dir, &log, &args, any)?;
+        let listen = process::free_address()?;
+        let (process, address) = serve(&data_dir, &log, &args, listen)?;
         let mut catalog = Catalog {
             process,
             args,
@@ -180,7 +180,7 @@ impl Catalog {
     /// SIGTERM, and waits for the graceful end.
     pub fn terminate(&mut self) -> Result<()> {
         self.process.signal(Signal::TERM)?;
-        let status = self.process.wait(Duration::from_secs(30))?;
+        let status = self.process.wait(process::PATIENCE)?;
         ensure!(
             status.success(),
             "the catalog ended with {status}:\n{}",

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -62,8 +62,7 @@ impl Collector {
             .tempdir()?;
         let data_dir = dir.path().join("data");
         let key = create_hsl_key(&data_dir, name)?;
-        // A port of its own choice would be another one after a restart.
-        let listen = format!("127.0.0.1:{}", process::free_port()?);
+        let listen = process::free_address()?.to_string();
         let args = [&["--hsl-listen", &listen], args].concat();
         Ok((Self::launch(dir, data_dir, &args)?, key))
     }
@@ -71,8 +70,8 @@ impl Collector {
     fn launch(dir: TempDir, data_dir: PathBuf, args: &[&str]) -> Result<Collector> {
         let log = dir.path().join("collector.log");
         let args: Vec<String> = args.iter().map(|&a| a.to_owned()).collect();
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (process, listening) = serve(&data_dir, &log, &args, any, any)?;
+        let (telemetry, admin) = (process::free_address()?, process::free_address()?);
+        let (process, listening) = serve(&data_dir, &log, &args, telemetry, admin)?;
         Ok(Collector {
             process,
             args,
@@ -222,15 +221,14 @@ impl Collector {
         self.process.signal(Signal::CONT)
     }
 
-    /// SIGTERM, and waits for the graceful end; how long it took.
-    pub fn terminate(&mut self) -> Result<Duration> {
-        let begin = Instant::now();
+    /// SIGTERM, and waits for the graceful end.
+    pub fn terminate(&mut self) -> Result<()> {
         self.process.signal(Signal::TERM)?;
-        let status = self.process.wait(Duration::from_secs(30))?;
+        let status = self.process.wait(process::PATIENCE)?;
         if !status.success() {
             bail!("the collector ended with {status}:\n{}", self.log());
         }
-        Ok(begin.elapsed())
+        Ok(())
     }
 
     /// Starts it again after it was ended: same data, same ports.

@@ -45,7 +45,7 @@ impl Answer {
     }
 }
 
-/// Runs `curl -sS ARGS`, with a limit of 30 s unless `--max-time` is among them.
+/// Runs `curl -sS ARGS`, with a limit of a minute unless `--max-time` is among them.
 ///
 /// # Errors
 /// Only when curl itself cannot be run: what the server did is in the [`Answer`].
@@ -59,7 +59,7 @@ pub fn curl<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Result<Answer
         "--noproxy",
         "*",
         "--max-time",
-        "30",
+        "60",
         "-w",
         "%{http_code} %{http_version}",
     ]);

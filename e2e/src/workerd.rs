@@ -33,7 +33,7 @@ pub const SCHEME_HEADER: &str = "x-test-scheme";
 /// The Worker's compatibility date, as in its `wrangler.toml`.
 const COMPATIBILITY_DATE: &str = "2026-11-01";
 
-const START: Duration = Duration::from_secs(30);
+const START: Duration = process::PATIENCE;
 
 /// What a `fetch` of the Worker reaches.
 #[derive(Debug, Clone)]
@@ -248,7 +248,7 @@ impl Workerd {
     pub fn stop(&mut self) -> Result<()> {
         self.process.signal(Signal::TERM)?;
         self.process
-            .wait(Duration::from_secs(20))
+            .wait(process::PATIENCE)
             .with_context(|| self.log())?;
         Ok(())
     }
