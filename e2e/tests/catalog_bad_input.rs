@@ -5,11 +5,11 @@ mod hostile;
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hostile::{ask, collector, import, problem, push, raw, register, unharmed, uploads};
 use serde_json::{Value, json};
+use silhouette_e2e::process::PATIENCE;
 use silhouette_e2e::{Catalog, Visitor, process};
 
 /// No test may take more memory.
@@ -252,16 +252,10 @@ fn what_a_document_refers_to_is_never_fetched() -> Result<()> {
         Some(ErrorKind::WouldBlock)
     );
     // The listener does hear who asks.
-    let answer = raw(
-        &catalog,
-        &[b"GET /healthz HTTP/1.0\r\n\r\n"],
-        Duration::from_secs(10),
-    )?;
+    let answer = raw(&catalog, &[b"GET /healthz HTTP/1.0\r\n\r\n"], PATIENCE)?;
     assert!(answer.contains("200 OK"), "{answer}");
     drop(std::net::TcpStream::connect(listener.local_addr()?)?);
-    process::wait_until("the listener hears", Duration::from_secs(5), || {
-        listener.accept().is_ok()
-    })?;
+    process::wait_until("the listener hears", PATIENCE, || listener.accept().is_ok())?;
     unharmed(&catalog, MOST)
 }
 

@@ -1,11 +1,10 @@
 //! From traffic to a known API through real parts – nginx with the module, collector, catalog – as the REST API tells it, on SQLite
 //! and on PostgreSQL.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use silhouette_e2e::estate::{Estate, HOST};
+use silhouette_e2e::process::PATIENCE;
 use silhouette_e2e::{Rest, bookshop, catalog, process};
 
 /// Ids of the APIs that a filter lists.
@@ -20,7 +19,7 @@ fn status(rest: &Rest, source: &str) -> Result<Value> {
 
 fn becomes(rest: &Rest, source: &str, expected: &str) -> Result<()> {
     let mut last = Value::Null;
-    process::wait_until(expected, Duration::from_secs(30), || {
+    process::wait_until(expected, PATIENCE, || {
         last = status(rest, source).unwrap_or_else(|error| json!(format!("{error:#}")));
         last == expected
     })
@@ -56,7 +55,7 @@ fn journey(mut estate: Estate) -> Result<()> {
     // Who called it, and how often.
     let operations = rest.all(&format!("/api/v1/apis/{id}/operations"))?;
     assert_eq!(operations.len(), bookshop::OPERATIONS.len());
-    process::wait_until("calls are counted", Duration::from_secs(30), || {
+    process::wait_until("calls are counted", PATIENCE, || {
         rest.all(&format!("/api/v1/apis/{id}/operations"))
             .is_ok_and(|all| {
                 all.iter()

@@ -1,11 +1,10 @@
 //! The catalog's pages in a real browser, with a real collector behind them: from the first sign-in to an API that is linked,
 //! unlinked and hidden; by mouse and by keyboard. The steps are in `e2e/browser/catalog.mjs`.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use silhouette_e2e::estate::{Estate, HOST};
+use silhouette_e2e::process::PATIENCE;
 use silhouette_e2e::{browser, catalog, process};
 
 /// Registers by the command that the page shows, as somebody would who copies it.
@@ -57,12 +56,8 @@ fn callers(estate: &Estate, api: &str) -> Result<()> {
         let page = estate.catalog.rest().get(&path);
         page.is_ok_and(|page| page["items"].as_array().is_some_and(|all| !all.is_empty()))
     };
-    process::wait_until(
-        "the catalog knows who calls",
-        Duration::from_secs(30),
-        known,
-    )
-    .with_context(|| estate.catalog.log())
+    process::wait_until("the catalog knows who calls", PATIENCE, known)
+        .with_context(|| estate.catalog.log())
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! The catalog as a service on a machine: first start, power cuts, commands beside it, moving to another database.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use silhouette_e2e::catalog::OWNER;
+use silhouette_e2e::process::PATIENCE;
 use silhouette_e2e::{Catalog, artifacts, curl, process};
 use silhouette_test_postgres::Database;
 
@@ -70,9 +70,7 @@ fn it_ends_when_it_is_asked_to_with_nothing_left_behind() -> Result<()> {
     let mut catalog = Catalog::start(&[])?;
     let pid = catalog.pid();
     catalog.terminate()?;
-    process::wait_until("it is gone", Duration::from_secs(5), || {
-        !process::alive(pid)
-    })?;
+    process::wait_until("it is gone", PATIENCE, || !process::alive(pid))?;
     // What SQLite keeps beside its file is put into it by an orderly end.
     let left: Vec<_> = std::fs::read_dir(catalog.data_dir())?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())

@@ -4,12 +4,12 @@
 mod hostile;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hostile::{collector, problem, push, register, unharmed, uploads};
 use serde_json::{Value, json};
 use silhouette_e2e::catalog::OWNER;
+use silhouette_e2e::process::PATIENCE;
 use silhouette_e2e::{Answer, Catalog, Rest, process};
 
 /// No test may take more memory.
@@ -251,7 +251,7 @@ fn keys_and_tokens_end() -> Result<()> {
         .find(|word| word.starts_with("slk_"))
         .context("a key")?;
     let short = Rest::new(&catalog.url(), short);
-    process::wait_until("the key expires", Duration::from_secs(20), || {
+    process::wait_until("the key expires", PATIENCE, || {
         short
             .ask("GET", "/api/v1/me", None)
             .is_ok_and(|answer| answer.status == 401)

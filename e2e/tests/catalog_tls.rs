@@ -2,14 +2,12 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use silhouette_e2e::catalog::{OWNER, PASSWORD, register_trusting};
+use silhouette_e2e::process::PATIENCE;
 use silhouette_e2e::tls::{Authority, Identity};
 use silhouette_e2e::{Answer, Catalog, Collector, artifacts, calls, curl, process};
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A request that trusts an authority.
 fn ask(authority: &Authority, args: &[&str]) -> Result<Answer> {

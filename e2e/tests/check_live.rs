@@ -2,13 +2,12 @@
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::Value;
 use silhouette_e2e::bookshop::Bookshop;
 use silhouette_e2e::nginx::capturing;
-use silhouette_e2e::process::wait_until;
+use silhouette_e2e::process::{PATIENCE, wait_until};
 use silhouette_e2e::tls::Authority;
 use silhouette_e2e::{Collector, Nginx, artifacts, curl};
 
@@ -90,7 +89,7 @@ fn live_traffic_shows_what_is_not_documented() -> Result<()> {
     for query in ["dune", "night", "sea"] {
         assert_eq!(call(&format!("/api/v1/search?q={query}"))?.status, 200);
     }
-    nginx.drained(sent.get(), Duration::from_secs(30))?;
+    nginx.drained(sent.get(), PATIENCE)?;
 
     let directory = tempfile::tempdir()?;
     std::fs::write(directory.path().join("openapi.yaml"), DESCRIPTION)?;
@@ -99,11 +98,11 @@ fn live_traffic_shows_what_is_not_documented() -> Result<()> {
     let with = |token: Option<&str>, more: &[&str]| {
         run(directory.path(), &url, token, &[&check[..], more].concat())
     };
-    wait_until("the tokens are in force", Duration::from_secs(30), || {
+    wait_until("the tokens are in force", PATIENCE, || {
         with(None, &[]).is_ok_and(|output| stderr(&output).contains("SILHOUETTE_ADMIN_TOKEN"))
     })?;
     // What was acknowledged is learnt a moment later.
-    wait_until("the search is learnt", Duration::from_secs(30), || {
+    wait_until("the search is learnt", PATIENCE, || {
         let output = with(Some(&admin), &["--format", "json"]);
         output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("/search"))
     })?;

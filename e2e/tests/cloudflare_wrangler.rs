@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use silhouette_e2e::process::{self, Process, Signal, wait_until};
+use silhouette_e2e::process::{self, PATIENCE, Process, Signal, wait_until};
 use silhouette_e2e::recording::{Behaviour, Recording};
 use silhouette_e2e::{Collector, Origin, artifacts, curl};
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(60);
 const STATUS: &str = "/.well-known/silhouette";
 
 /// Wrangler's program for the Node.js that was installed with it; `home` is for what it remembers.

@@ -15,14 +15,13 @@ use serde_json::{Value, json};
 use silhouette_e2e::bookshop::Bookshop;
 use silhouette_e2e::nginx::capturing;
 use silhouette_e2e::play::{Play, play};
-use silhouette_e2e::process::wait_until;
+use silhouette_e2e::process::{PATIENCE, wait_until};
 use silhouette_e2e::workerd::Setup;
 use silhouette_e2e::{BigIp, Collector, Envoy, Nginx, Workerd, bigip};
 
 const HOST: &str = "shop.example";
 const BIGIP: &str = "bigip-1";
 const REQUESTS: u64 = 3000;
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Starts a gateway with its shim in front of the shop, with the collector's key for a BIG-IP: its base URL, and what keeps it running.
 type Start = fn(&Collector, SocketAddr, &str) -> Result<(String, Box<dyn Any>)>;

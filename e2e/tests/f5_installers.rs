@@ -5,16 +5,14 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use silhouette_collector::hsl::refused::Refusal;
 use silhouette_e2e::bigip::{self, BigIp, Setup};
 use silhouette_e2e::curl::get_ok;
 use silhouette_e2e::origin::Origin;
+use silhouette_e2e::process::PATIENCE;
 use silhouette_e2e::recording::{Hsl, Recording};
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs the script for tmsh with the words after the second; then what the BIG-IP has: the rule's text in hexadecimal, and a line per
 /// record of the data-group, its value in hexadecimal.

@@ -1,16 +1,12 @@
 //! Records of an emulated BIG-IP that the log traffic loses, cuts, doubles or mixes up, and records that nobody's rule has sent:
 //! what the real collector learns, and what it tells of the rest.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use silhouette_e2e::bigip::{BigIp, Fault, Setup};
 use silhouette_e2e::logpool::signed;
-use silhouette_e2e::process::wait_until;
+use silhouette_e2e::process::{PATIENCE, wait_until};
 use silhouette_e2e::{Collector, Origin, curl};
 
-/// Longer than a gap must be open to count as lost.
-const PATIENCE: Duration = Duration::from_secs(40);
 const NAME: &str = "bigip-1";
 
 struct Bench {

@@ -3,11 +3,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use silhouette_e2e::nginx::capturing;
-use silhouette_e2e::process::{Process, free_port, tied, wait_until};
+use silhouette_e2e::process::{PATIENCE, Process, free_port, tied, wait_until};
 use silhouette_e2e::{Collector, Nginx, curl};
 
 fn tool(path: &str) -> Result<PathBuf> {
@@ -41,7 +40,7 @@ fn httpbin(dir: &Path) -> Result<(Process, u16)> {
         .stdout(Stdio::null())
         .stderr(log);
     let process = Process::spawn("gunicorn", &mut command)?;
-    wait_until("httpbin answers", Duration::from_secs(60), || {
+    wait_until("httpbin answers", PATIENCE, || {
         curl([format!("http://127.0.0.1:{port}/uuid")]).is_ok_and(|answer| answer.status == 200)
     })?;
     Ok((process, port))
@@ -120,13 +119,13 @@ fn httpbin_is_found_and_its_document_is_valid() -> Result<()> {
         )
     })?;
     let requests = play(&nginx)?;
-    let shim = nginx.drained(requests, Duration::from_secs(60))?;
+    let shim = nginx.drained(requests, PATIENCE)?;
     assert_eq!(
         (shim.get("acknowledged"), shim.dropped()),
         (requests, 0),
         "{shim:?}"
     );
-    wait_until("all are learnt", Duration::from_secs(60), || {
+    wait_until("all are learnt", PATIENCE, || {
         collector
             .metric("silhouette_exchanges_pending", "")
             .is_ok_and(|n| n == 0.0)

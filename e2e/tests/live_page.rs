@@ -1,10 +1,9 @@
 //! The collector's live page, in a real browser.
 
-use std::time::Duration;
-
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use silhouette_e2e::nginx::capturing;
+use silhouette_e2e::process::PATIENCE;
 use silhouette_e2e::{Catalog, Collector, Nginx, Origin, browser, curl};
 use silhouette_proto::telemetry::v1::telemetry_service_client::TelemetryServiceClient;
 use silhouette_proto::telemetry::v1::{ExportRequest, Shim};
@@ -51,7 +50,7 @@ fn the_page_tells_what_to_do_when_empty_and_what_was_found_when_not() -> Result<
             assert_eq!(curl(["-H", host, &item])?.status, 200);
             assert_eq!(curl(["-H", host, &nginx.url("/json")])?.status, 200);
         }
-        nginx.drained(origin.requests(), Duration::from_secs(30))?;
+        nginx.drained(origin.requests(), PATIENCE)?;
         hostile_shim(&collector)
     };
     let given = json!({ "url": format!("http://{}/", collector.admin()) });

@@ -1,12 +1,11 @@
 //! Secrets that pass the gateway are found nowhere: not in the journal, the models, the documents or the logs.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use silhouette_e2e::bookshop::{self, Bookshop};
 use silhouette_e2e::nginx::capturing;
-use silhouette_e2e::process::wait_until;
+use silhouette_e2e::process::{PATIENCE, wait_until};
 use silhouette_e2e::{Collector, Nginx, Origin, curl};
 
 const SECRETS: [&str; 9] = [
@@ -134,9 +133,9 @@ fn secrets_are_found_nowhere() -> Result<()> {
         .into_iter()
         .chain([password, signature.as_str()])
         .collect();
-    let shim = nginx.drained(8, Duration::from_secs(30))?;
+    let shim = nginx.drained(8, PATIENCE)?;
     assert_eq!(shim.get("acknowledged"), 8, "{shim:?}");
-    wait_until("all are learnt", Duration::from_secs(30), || {
+    wait_until("all are learnt", PATIENCE, || {
         collector
             .metric("silhouette_exchanges_pending", "")
             .is_ok_and(|n| n == 0.0)
