@@ -411,9 +411,9 @@ impl Drop for Watched {
 mod tests {
     use super::*;
 
-    fn bodies(bytes: usize) -> Bodies {
+    fn bodies(bytes: usize, wait: Duration) -> Bodies {
         let patience = Patience {
-            wait: Duration::from_millis(500),
+            wait,
             start: Duration::from_millis(50),
             look: Duration::from_millis(5),
         };
@@ -422,6 +422,10 @@ mod tests {
             ..Bodies::new(bytes, Meters::default())
         }
     }
+
+    /// How long to wait for room that comes, and for room that does not.
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(500);
 
     fn request(body: impl Into<Body>) -> Request {
         Request::new(body.into())
@@ -453,7 +457,7 @@ mod tests {
 
     #[tokio::test]
     async fn room_is_taken_by_length_and_given_back() {
-        let bodies = bodies(8 << 20);
+        let bodies = bodies(8 << 20, SHORT);
         let held = || bodies.meters.held.get();
         let (small, none) = bodies
             .read(request(vec![1; SMALL]), 4 << 20, 1)
@@ -485,7 +489,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_too_large_is_refused_at_the_limit_or_before() {
-        let bodies = bodies(8 << 20);
+        let bodies = bodies(8 << 20, LONG);
         let large = BodyError::TooLarge { limit: 10 };
         let declared = bodies.read(request(vec![1; 11]), 10, 1).await;
         assert_eq!(declared.unwrap_err(), large);
@@ -503,7 +507,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_sends_slowly_keeps_room_only_while_nobody_waits_for_it() {
-        let bodies = Arc::new(bodies(8 << 20));
+        let bodies = Arc::new(bodies(8 << 20, LONG));
         let reader = Arc::clone(&bodies);
         let slow = tokio::spawn(async move { reader.read(hanging(8 << 20, 10), 8 << 20, 1).await });
         tokio::time::sleep(Duration::from_millis(200)).await;
