@@ -61,7 +61,7 @@ impl Estate {
             people: 8,
             rate: None,
             requests: 3_600,
-            time: Duration::from_secs(120),
+            time: Duration::from_secs(600),
             seed: 1,
         };
         let runtime = tokio::runtime::Runtime::new()?;

@@ -83,7 +83,7 @@ fn reconstructed(start: Start) -> Result<(String, u64)> {
             people: 1,
             rate: None,
             requests: REQUESTS,
-            time: Duration::from_secs(120),
+            time: Duration::from_secs(600),
             seed: 7,
         },
         Arc::new(AtomicU64::new(0)),
