@@ -52,7 +52,7 @@ export class Session {
   async fresh(options = {}) {
     await this.context?.close();
     this.context = await this.browser.newContext({ viewport: WIDE, locale: 'en-GB', timezoneId: 'UTC', reducedMotion: 'reduce', ...options });
-    this.context.setDefaultTimeout(20_000);
+    this.context.setDefaultTimeout(60_000);
     this.faults = [];
     this.page = await this.context.newPage();
     this.#listen(this.page);

@@ -18,14 +18,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use prost::Message;
 use serde_json::{Value, json};
-use silhouette_e2e::process::wait_until;
+use silhouette_e2e::process::{PATIENCE, wait_until};
 use silhouette_e2e::recording::{Behaviour, Recording};
 use silhouette_e2e::tls::Authority;
 use silhouette_e2e::{Answer, Collector, Origin, curl};
 use silhouette_proto::telemetry::v1::{Body, Exchange, ExportRequest, ExportResponse, Shim};
 use strict::{Gateway, Kong, Level, Options};
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A configuration: a collector and further settings.
 fn configuration(collector: &str, settings: &Value) -> String {

@@ -133,7 +133,7 @@ fn a_panic_costs_the_instance_and_doubles_the_ticks() -> Result<()> {
 #[test]
 fn a_panic_costs_all_requests_of_the_instance() -> Result<()> {
     let stand = Stand::new(&Filter::new())?;
-    let url = stand.gateway.url("/slow/1000");
+    let url = stand.gateway.url("/slow/5000");
     let slow = std::thread::spawn(move || curl([url]));
     let record = stand.gateway.record();
     wait_until("the origin is asked", PATIENCE, || {

@@ -12,16 +12,13 @@ mod surroundings;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use silhouette_e2e::process::wait_until;
+use silhouette_e2e::process::{PATIENCE, wait_until};
 use silhouette_e2e::{Answer, Origin, curl};
 use strict::exchange::{decode_pairs, marshal};
 use strict::text::{self, Filter, TABLE};
 use strict::{Gateway, Kong, Level, Options};
-
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A gateway with one chain for everything, in front of an origin.
 struct Stand {
