@@ -211,17 +211,7 @@ impl BigIp {
 
     /// Waits for a line of the log with all of these words.
     pub fn logged(&self, words: &[&str], timeout: Duration) -> Result<String> {
-        let find = || {
-            let log = self.log();
-            log.lines()
-                .find(|line| words.iter().all(|word| line.contains(word)))
-                .map(str::to_owned)
-        };
-        process::wait_until(&format!("{words:?} in the log"), timeout, || {
-            find().is_some()
-        })
-        .with_context(|| self.log())?;
-        find().context("the line")
+        process::wait_logged(words, timeout, || self.log())
     }
 
     /// One line to the control port, words as Tcl reads them; the answer.

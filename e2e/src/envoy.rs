@@ -232,17 +232,7 @@ impl Envoy {
 
     /// Waits for a line of the log with all of these words.
     pub fn logged(&self, words: &[&str], timeout: Duration) -> Result<String> {
-        let find = || {
-            let log = self.log();
-            log.lines()
-                .find(|line| words.iter().all(|word| line.contains(word)))
-                .map(str::to_owned)
-        };
-        process::wait_until(&format!("{words:?} in the log"), timeout, || {
-            find().is_some()
-        })
-        .with_context(|| self.log())?;
-        find().context("the line")
+        process::wait_logged(words, timeout, || self.log())
     }
 
     /// Gives it another configuration of the filter while it runs. `Err` inside: it was refused, and the old one holds.

@@ -212,6 +212,23 @@ pub fn wait_until(what: &str, timeout: Duration, mut ready: impl FnMut() -> bool
     Ok(())
 }
 
+/// Waits for a line of `log` with all of these words.
+///
+/// # Errors
+/// After `timeout`, with the whole log.
+pub fn wait_logged(words: &[&str], timeout: Duration, log: impl Fn() -> String) -> Result<String> {
+    let mut found = None;
+    wait_until(&format!("{words:?} in the log"), timeout, || {
+        let log = log();
+        let mut lines = log.lines();
+        let line = lines.find(|line| words.iter().all(|word| line.contains(word)));
+        found = line.map(str::to_owned);
+        found.is_some()
+    })
+    .with_context(&log)?;
+    found.context("the line")
+}
+
 /// Is this program running as root?
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()

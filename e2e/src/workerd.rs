@@ -190,17 +190,7 @@ impl Workerd {
 
     /// Waits for a line of the log with all of these words.
     pub fn logged(&self, words: &[&str], timeout: Duration) -> Result<String> {
-        let find = || {
-            let log = self.log();
-            log.lines()
-                .find(|line| words.iter().all(|word| line.contains(word)))
-                .map(str::to_owned)
-        };
-        process::wait_until(&format!("{words:?} in the log"), timeout, || {
-            find().is_some()
-        })
-        .with_context(|| self.log())?;
-        find().context("the line")
+        process::wait_logged(words, timeout, || self.log())
     }
 
     /// What the Worker says of itself on its status route.

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use serde_json::Value;
 use silhouette_e2e::nginx::Layout;
-use silhouette_e2e::process::{PATIENCE, Signal, free_port, signal_pid, wait_until};
+use silhouette_e2e::process::{self, PATIENCE, Signal, free_port, signal_pid, wait_until};
 use silhouette_e2e::recording::{Behaviour, Recording};
 use silhouette_e2e::tls::Authority;
 use silhouette_e2e::{Nginx, curl};
@@ -54,17 +54,7 @@ fn wait_status(nginx: &Nginx, what: &str, ready: impl Fn(&Value) -> bool) -> Res
 
 /// Waits for a line of the error log with all of these words.
 fn wait_logged(nginx: &Nginx, words: &[&str]) -> Result<String> {
-    let find = || {
-        let log = nginx.error_log();
-        log.lines()
-            .find(|line| words.iter().all(|word| line.contains(word)))
-            .map(str::to_owned)
-    };
-    wait_until(&format!("{words:?} in the error log"), PATIENCE, || {
-        find().is_some()
-    })
-    .with_context(|| nginx.error_log())?;
-    find().context("the line")
+    process::wait_logged(words, PATIENCE, || nginx.error_log())
 }
 
 #[test]
